@@ -1,0 +1,98 @@
+"""Rigid transforms as 4x4 arrays.
+
+A transform named ``fromToTo`` maps homogeneous column points of frame *from* to frame *to*: ``pTo = fromToTo @ pFrom``.
+Lengths are millimetres; angles carry their unit in the name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+
+RIGID_TOLERANCE = 1e-3
+"""Largest deviation of R R^T from the identity that still passes as rigid: what single-precision OpenIGTLink matrices and text files carry."""
+
+
+def rigidFrom(rotation: npt.ArrayLike, translationMm: npt.ArrayLike) -> FloatArray:
+    """4x4 transform of a 3x3 rotation and a 3-vector translation (mm)."""
+    matrix = np.eye(4)
+    matrix[:3, :3] = np.asarray(rotation, float)
+    matrix[:3, 3] = np.asarray(translationMm, float)
+    return matrix
+
+
+def invertRigid(fromToTo: npt.ArrayLike) -> FloatArray:
+    """Inverse of a rigid 4x4 transform: ``toToFrom``. Exact transpose, no general inversion."""
+    matrix = np.asarray(fromToTo, float)
+    rotation = matrix[:3, :3].T
+    return rigidFrom(rotation, -rotation @ matrix[:3, 3])
+
+
+def transformPoints(fromToTo: npt.ArrayLike, points: npt.ArrayLike) -> FloatArray:
+    """Map points (..., 3) of frame *from* to frame *to* (any affine 4x4)."""
+    matrix = np.asarray(fromToTo, float)
+    result: FloatArray = np.asarray(points, float) @ matrix[:3, :3].T + matrix[:3, 3]
+    return result
+
+
+def transformVectors(fromToTo: npt.ArrayLike, vectors: npt.ArrayLike) -> FloatArray:
+    """Map direction vectors (..., 3): rotation only, no translation."""
+    result: FloatArray = np.asarray(vectors, float) @ np.asarray(fromToTo, float)[:3, :3].T
+    return result
+
+
+def rotationFromVector(rotationVectorRad: Sequence[float] | FloatArray) -> FloatArray:
+    """3x3 rotation about the axis of the vector by its length in radians (Rodrigues 1840)."""
+    vector = np.asarray(rotationVectorRad, float)
+    angle = float(np.linalg.norm(vector))
+    x, y, z = vector
+    cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
+    if angle < 1e-12:
+        return np.eye(3) + cross
+    sinc = np.sin(angle) / angle
+    versine = 2.0 * (np.sin(angle / 2.0) / angle) ** 2
+    result: FloatArray = np.eye(3) + sinc * cross + versine * (cross @ cross)
+    return result
+
+
+def rotationAngleDeg(fromToTo: npt.ArrayLike) -> float:
+    """Rotation angle in degrees, [0, 180], of a 3x3 or 4x4 rigid matrix. Accurate also near zero."""
+    rotation = np.asarray(fromToTo, float)[:3, :3]
+    skew = np.array([rotation[2, 1] - rotation[1, 2], rotation[0, 2] - rotation[2, 0], rotation[1, 0] - rotation[0, 1]])
+    return float(np.degrees(np.arctan2(np.linalg.norm(skew), np.trace(rotation) - 1.0)))
+
+
+def whyNotRigid(matrix: npt.ArrayLike, tolerance: float = RIGID_TOLERANCE) -> str:
+    """Reason why a 4x4 matrix is no rigid transform, or an empty string. Never raises."""
+    try:
+        array = np.asarray(matrix, float)
+    except (TypeError, ValueError):
+        return "it is not a matrix of numbers"
+    if array.shape != (4, 4):
+        return f"its shape is {array.shape}, not (4, 4)"
+    if not np.isfinite(array).all():
+        return "it holds NaN or infinite values"
+    if not np.allclose(array[3], [0, 0, 0, 1], atol=1e-6):
+        return "its last row is not 0 0 0 1"
+    rotation = array[:3, :3]
+    deviation = float(np.abs(rotation @ rotation.T - np.eye(3)).max())
+    if deviation > tolerance:
+        return f"its axes are not orthonormal (deviation {deviation:.3g})"
+    if np.linalg.det(rotation) < 0:
+        return "it is mirrored (determinant -1)"
+    return ""
+
+
+def checkRigid(matrix: npt.ArrayLike, name: str, tolerance: float = RIGID_TOLERANCE) -> FloatArray:
+    """Return the matrix as a float array.
+
+    :raises ValueError: naming the transform and the reason, when it is not rigid.
+    """
+    reason = whyNotRigid(matrix, tolerance)
+    if reason:
+        raise ValueError(f"Transform {name} is not rigid: {reason}.")
+    return np.asarray(matrix, float)
