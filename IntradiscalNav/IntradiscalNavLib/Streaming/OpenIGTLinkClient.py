@@ -1,0 +1,312 @@
+"""OpenIGTLink client: one background thread on a blocking socket, which reconnects by itself and says what state it is in and why."""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from .MessageQueue import Key, MessageQueue
+from .OpenIGTLinkCodec import DEFAULT_MAX_BODY_BYTES, MessageReader, StreamProblem, encodeMessage
+from .OpenIGTLinkMessages import GetStatusMessage, OpenIGTLinkMessage
+
+logger = logging.getLogger(__name__)
+
+
+class ConnectionState(enum.Enum):
+    """DISCONNECTED: not asked to connect. CONNECTING: no connection so far. CONNECTED: data arrives. SILENT: connected, no data.
+    LOST: there was a connection, it broke, the client tries again."""
+
+    DISCONNECTED = "disconnected"
+    CONNECTING = "connecting"
+    CONNECTED = "connected"
+    SILENT = "silent"
+    LOST = "lost"
+
+
+@dataclass(frozen=True)
+class ConnectionStatus:
+    """State of a connection. ``sinceSec`` and ``lastDataSec`` are monotonic times; ``lastDataSec`` is None before the first data."""
+
+    state: ConnectionState
+    reason: str
+    sinceSec: float
+    connectCount: int
+    messageCount: int
+    problemCount: int
+    lastDataSec: float | None
+
+
+class OpenIGTLinkClient:
+    """Receives from a PlusServer or any other OpenIGTLink server.
+
+    ``start`` returns at once. Messages wait in a bounded queue (``takeMessages``) or go to ``onMessage``, which is called in the receiving
+    thread: note the arrival there and return, do work elsewhere. After connecting the client sends one GET_STATUS with header version 2,
+    because PlusServer sends metadata (the tool status) only to clients that have shown they read version 2.
+
+    :param silentAfterSec: time without data (keep-alives don't count) after which a connection counts as SILENT.
+    :param deadAfterSec: time without a single byte after which the connection is given up and opened anew. A server that has nothing
+        to send is asked for its status every ``silentAfterSec``; PlusServer answers.
+    :param keepMessages: False where ``onMessage`` alone is used, so that nothing waits in the queue.
+    """
+
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 18944,
+        *,
+        onMessage: Callable[[OpenIGTLinkMessage], None] | None = None,
+        onStateChanged: Callable[[ConnectionStatus], None] | None = None,
+        keepMessages: bool = True,
+        requestMetadata: bool = True,
+        queue: MessageQueue | None = None,
+        connectTimeoutSec: float = 3.0,
+        silentAfterSec: float = 1.0,
+        deadAfterSec: float = 15.0,
+        firstRetrySec: float = 0.25,
+        longestRetrySec: float = 5.0,
+        maxBodyBytes: int = DEFAULT_MAX_BODY_BYTES,
+        checkCrc: bool = True,
+    ) -> None:
+        if not 0 < port < 65536:
+            raise ValueError(
+                f"Port {port} is not between 1 and 65535; PlusServer listens on 18944 unless its configuration says otherwise."
+            )
+        self.host = host
+        self.port = port
+        self.onMessage = onMessage
+        self.onStateChanged = onStateChanged
+        self._queue = (queue or MessageQueue()) if keepMessages else None
+        self._requestMetadata = requestMetadata
+        self._connectTimeoutSec = connectTimeoutSec
+        self._silentAfterSec = silentAfterSec
+        self._deadAfterSec = deadAfterSec
+        self._firstRetrySec = firstRetrySec
+        self._longestRetrySec = longestRetrySec
+        self._maxBodyBytes = maxBodyBytes
+        self._checkCrc = checkCrc
+        self._thread: threading.Thread | None = None
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._sendLock = threading.Lock()
+        self._socket: socket.socket | None = None
+        self._reader = MessageReader()
+        self._state = ConnectionState.DISCONNECTED
+        self._reason = "not started"
+        self._sinceSec = time.monotonic()
+        self._connectCount = 0
+        self._messageCount = 0
+        self._earlierProblems = 0
+        self._lastDataSec: float | None = None
+        self._lastByteSec = 0.0
+
+    # Life
+
+    def start(self) -> OpenIGTLinkClient:
+        """Begin to connect, in the background. Does nothing when already started. Returns the client itself."""
+        if self._thread is None:
+            self._stopping.clear()
+            self._setState(ConnectionState.CONNECTING, f"connecting to {self.host}:{self.port}")
+            self._thread = threading.Thread(target=self._run, name=f"OpenIGTLinkClient {self.host}:{self.port}", daemon=True)
+            self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """Close the connection and end the thread. Messages already received can still be taken."""
+        self._stopping.set()
+        with self._lock:
+            if self._socket is not None:
+                with contextlib.suppress(OSError):
+                    self._socket.shutdown(socket.SHUT_RDWR)
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(self._connectTimeoutSec + 2.0)
+        self._thread = None
+        self._setState(ConnectionState.DISCONNECTED, "stopped by the user")
+
+    def __enter__(self) -> OpenIGTLinkClient:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    # What came
+
+    @property
+    def state(self) -> ConnectionState:
+        return self.status.state
+
+    @property
+    def status(self) -> ConnectionStatus:
+        """State with its reason; SILENT is judged at the moment of asking."""
+        with self._lock:
+            state, reason, since = self._state, self._reason, self._sinceSec
+            problems = self._earlierProblems + self._reader.problemCount
+            lastData = self._lastDataSec
+            if state is ConnectionState.CONNECTED:
+                quietFrom = max(since, lastData or 0.0)
+                quietSec = time.monotonic() - quietFrom
+                if quietSec > self._silentAfterSec:
+                    state, since = ConnectionState.SILENT, quietFrom + self._silentAfterSec
+                    alive = self._lastByteSec > quietFrom + 0.05
+                    reason = (
+                        f"no data for {quietSec:.1f} s, though the server is alive: its devices deliver nothing"
+                        if alive
+                        else f"connected, but nothing has arrived for {quietSec:.1f} s"
+                    )
+            return ConnectionStatus(state, reason, since, self._connectCount, self._messageCount, problems, lastData)
+
+    def takeMessages(self, timeoutSec: float = 0.0) -> list[OpenIGTLinkMessage]:
+        """Messages received since the last call, oldest first; waits up to ``timeoutSec`` for the first one."""
+        if self._queue is None:
+            raise RuntimeError("This client was made with keepMessages=False; its messages go to onMessage alone.")
+        return self._queue.waitAndTake(timeoutSec) if timeoutSec > 0 else self._queue.take()
+
+    @property
+    def droppedCounts(self) -> Mapping[Key, int]:
+        """Messages per (type, name) that were dropped because nobody took them in time."""
+        return self._queue.droppedCounts if self._queue is not None else {}
+
+    @property
+    def problems(self) -> tuple[StreamProblem, ...]:
+        """The latest things in the stream of this connection that were left out (wrong checksum, not a header ...)."""
+        return tuple(self._reader.problems)
+
+    def waitForConnection(self, timeoutSec: float) -> bool:
+        """Wait until connected; False when the time is over (``status.reason`` says why)."""
+        deadline = time.monotonic() + timeoutSec
+        while time.monotonic() < deadline and not self._stopping.is_set():
+            if self.state in (ConnectionState.CONNECTED, ConnectionState.SILENT):
+                return True
+            self._stopping.wait(0.01)
+        return self.state in (ConnectionState.CONNECTED, ConnectionState.SILENT)
+
+    def send(self, message: OpenIGTLinkMessage, headerVersion: int | None = None) -> None:
+        """Send a message to the server.
+
+        :raises RuntimeError: when there is no connection or it breaks.
+        """
+        data = encodeMessage(message, headerVersion)
+        with self._lock:
+            connection = self._socket
+        if connection is None:
+            raise RuntimeError(
+                f"There is no connection to {self.host}:{self.port} ({self.status.reason}); {message.messageType} was not sent."
+            )
+        try:
+            with self._sendLock:
+                connection.sendall(data)
+        except OSError as error:
+            raise RuntimeError(f"Sending {message.messageType} to {self.host}:{self.port} failed: {describeError(error)}.") from error
+
+    # Thread
+
+    def _run(self) -> None:
+        retrySec = self._firstRetrySec
+        while not self._stopping.is_set():
+            try:
+                connection = socket.create_connection((self.host, self.port), self._connectTimeoutSec)
+            except OSError as error:
+                again = ConnectionState.LOST if self._connectCount else ConnectionState.CONNECTING
+                self._setState(again, f"no connection to {self.host}:{self.port}: {describeError(error)}; trying again")
+            else:
+                count = self._messageCount
+                reason = self._serve(connection)
+                if self._stopping.is_set():
+                    break
+                self._setState(ConnectionState.LOST, f"connection to {self.host}:{self.port} lost: {reason}; trying again")
+                if self._messageCount > count:
+                    retrySec = self._firstRetrySec
+            self._stopping.wait(retrySec)
+            retrySec = min(2.0 * retrySec, self._longestRetrySec)
+
+    def _serve(self, connection: socket.socket) -> str:
+        """Receive until the connection ends; returns why it ended."""
+        with connection:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            # The timeout only wakes the thread to look at the silence; data wake it at once.
+            connection.settimeout(max(0.1, self._silentAfterSec / 2.0))
+            reader = MessageReader(self._maxBodyBytes, self._checkCrc)
+            with self._lock:
+                self._earlierProblems += self._reader.problemCount
+                self._reader = reader
+                self._socket = connection
+                self._connectCount += 1
+                self._lastByteSec = time.monotonic()
+            self._setState(ConnectionState.CONNECTED, f"connected to {self.host}:{self.port}")
+            try:
+                if self._requestMetadata:
+                    connection.sendall(encodeMessage(GetStatusMessage(""), 2))
+                return self._receive(connection, reader)
+            except OSError as error:
+                return describeError(error)
+            finally:
+                with self._lock:
+                    self._socket = None
+
+    def _receive(self, connection: socket.socket, reader: MessageReader) -> str:
+        lastProbeSec = time.monotonic()
+        while not self._stopping.is_set():
+            try:
+                count = connection.recv_into(reader.writableView())
+            except TimeoutError:
+                now = time.monotonic()
+                if now - self._lastByteSec > self._deadAfterSec:
+                    return f"nothing arrived for {now - self._lastByteSec:.0f} s"
+                if self._requestMetadata and now - max(lastProbeSec, self._lastByteSec) > self._silentAfterSec:
+                    lastProbeSec = now
+                    with self._sendLock:
+                        connection.sendall(encodeMessage(GetStatusMessage(""), 2))
+                continue
+            if count == 0:
+                return "the server closed it"
+            now = time.monotonic()
+            self._lastByteSec = now
+            for message in reader.commit(count, now):
+                self._deliver(message, now)
+        return "stopped"
+
+    def _deliver(self, message: OpenIGTLinkMessage, now: float) -> None:
+        self._messageCount += 1
+        if message.messageType != "STATUS":
+            self._lastDataSec = now
+        if self._queue is not None:
+            self._queue.put(message)
+        if self.onMessage is not None:
+            try:
+                self.onMessage(message)
+            except Exception:
+                # A handler's error must not end the stream for everyone else.
+                logger.exception("The handler of %s %s failed", message.messageType, message.deviceName)
+
+    def _setState(self, state: ConnectionState, reason: str) -> None:
+        with self._lock:
+            changed = state is not self._state
+            self._reason = reason
+            if changed:
+                self._state = state
+                self._sinceSec = time.monotonic()
+        if changed and self.onStateChanged is not None:
+            try:
+                self.onStateChanged(self.status)
+            except Exception:
+                logger.exception("The handler of the connection state failed")
+
+
+def describeError(error: OSError) -> str:
+    """A network error in words a user can act on."""
+    if isinstance(error, ConnectionRefusedError):
+        return "nobody listens there (is PlusServer running, and is the port right?)"
+    if isinstance(error, socket.gaierror):
+        return "the host name is not known"
+    if isinstance(error, TimeoutError):
+        return "no answer (is the address right, does a firewall block it?)"
+    if isinstance(error, (ConnectionResetError, BrokenPipeError)):
+        return "the server ended it"
+    return error.strerror or str(error)
