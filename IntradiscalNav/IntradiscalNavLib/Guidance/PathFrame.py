@@ -1,0 +1,90 @@
+"""The planned path from skin entry to target, with axes that stay still while the needle turns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from FusionRegistrationLib.RigidTransform import FloatArray, invertRigid, rigidFrom, transformPoints
+
+SHORTEST_PATH_MM = 1.0
+"""A path shorter than this has no usable direction."""
+
+PARALLEL_SINE = 0.05
+"""Below this sine (about 3 degrees) an axis is too nearly parallel to the path to orient a view by it."""
+
+
+def directionBetween(fromPointRas: npt.ArrayLike, toPointRas: npt.ArrayLike) -> FloatArray:
+    """Unit vector from one point to another (RAS).
+
+    :raises ValueError: when the points coincide or hold NaN.
+    """
+    difference = np.asarray(toPointRas, float) - np.asarray(fromPointRas, float)
+    length = float(np.linalg.norm(difference))
+    if not np.isfinite(length) or length < 1e-9:
+        raise ValueError("The two points give no direction: they coincide or are not finite. Place them apart.")
+    result: FloatArray = difference / length
+    return result
+
+
+def uprightAxes(directionRas: npt.ArrayLike, preferredRightRas: npt.ArrayLike = (1.0, 0.0, 0.0)) -> FloatArray:
+    """3x3 rotation whose columns are right, up and the given direction, without roll.
+
+    *Right* is the preferred axis made perpendicular to the direction; where the two are nearly parallel, patient superior
+    takes its place. Only the direction enters, never the roll of a tool, so a view built on it can't turn with the needle.
+    """
+    forward = np.asarray(directionRas, float)
+    forward = forward / np.linalg.norm(forward)
+    for candidate in (np.asarray(preferredRightRas, float), np.array([0.0, 0.0, 1.0]), np.array([0.0, 1.0, 0.0])):
+        right = candidate - (candidate @ forward) * forward
+        length = float(np.linalg.norm(right))
+        if length > PARALLEL_SINE * np.linalg.norm(candidate):
+            right = right / length
+            break
+    up = np.cross(forward, right)
+    return np.column_stack([right, up, forward])
+
+
+@dataclass(frozen=True, eq=False)
+class PathFrame:
+    """Straight planned path.
+
+    ``pathToRas`` has its origin at the target, +Z along the path (entry to target) and +X as near to patient right as the path
+    allows, so +X and +Y are what an operator sees to the right and up when looking along the path.
+    """
+
+    entryRas: FloatArray
+    targetRas: FloatArray
+    pathToRas: FloatArray
+    lengthMm: float
+
+    @property
+    def directionRas(self) -> FloatArray:
+        """Unit vector from entry to target."""
+        return self.pathToRas[:3, 2]
+
+    def toPath(self, pointsRas: npt.ArrayLike) -> FloatArray:
+        """Points (..., 3) in path coordinates: right, up, and depth past the target (negative before it), mm."""
+        return transformPoints(invertRigid(self.pathToRas), pointsRas)
+
+    def depthFromEntryMm(self, pointRas: npt.ArrayLike) -> float:
+        """Depth along the path counted from the skin entry; negative outside the body."""
+        return float(self.toPath(pointRas)[2]) + self.lengthMm
+
+
+def pathFrame(entryRas: npt.ArrayLike, targetRas: npt.ArrayLike) -> PathFrame:
+    """Path of a planned trajectory.
+
+    :raises ValueError: when a point is not three finite numbers or the path is shorter than 1 mm.
+    """
+    entry, target = np.array(entryRas, float), np.array(targetRas, float)
+    for name, point in (("entry", entry), ("target", target)):
+        if point.shape != (3,) or not np.isfinite(point).all():
+            raise ValueError(f"The {name} point of the path must be three finite numbers in RAS mm, not {point!r}. Plan the path again.")
+    lengthMm = float(np.linalg.norm(target - entry))
+    if lengthMm < SHORTEST_PATH_MM:
+        raise ValueError(f"The planned path is {lengthMm:.3g} mm long. Place entry and target at least {SHORTEST_PATH_MM:g} mm apart.")
+    axes = uprightAxes((target - entry) / lengthMm)
+    return PathFrame(entry, target, rigidFrom(axes, target), lengthMm)

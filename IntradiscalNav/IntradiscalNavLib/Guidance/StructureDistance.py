@@ -1,0 +1,202 @@
+"""Signed distance to a structure at risk, looked up in a table made once.
+
+Negative inside, in mm. Between nodes the distance is interpolated trilinearly, so it is exact where the true distance is linear (off flat
+faces) and otherwise within ``accuracyMm``. Beyond the table only a lower bound is known, and said to be one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from FusionRegistrationLib.RigidTransform import FloatArray
+
+DEFAULT_MARGIN_MM = 25.0
+LARGEST_TABLE = 40_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class StructureDistance:
+    """Distance table of one structure; ``distanceMm`` is indexed (k, j, i), ``rasToIjk`` maps RAS mm to (i, j, k) of the table."""
+
+    name: str
+    distanceMm: npt.NDArray[np.float64]
+    rasToIjk: FloatArray
+    accuracyMm: float
+    edgeMm: float = field(init=False)
+    """Least distance found on the table's own border."""
+
+    def __post_init__(self) -> None:
+        table = self.distanceMm
+        borders = (table[0], table[-1], table[:, 0], table[:, -1], table[:, :, 0], table[:, :, -1])
+        object.__setattr__(self, "edgeMm", max(0.0, min(float(border.min()) for border in borders)))
+
+    def distancesAt(self, pointsRas: npt.ArrayLike) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+        """Signed distances (mm) at points (n, 3), and which of them are lower bounds because they lie outside the table.
+
+        Every way from such a point to the structure crosses the table's border, so the distance is at least the way to the border
+        plus the least distance found on it.
+        """
+        points = np.asarray(pointsRas, float)
+        ijk = points @ self.rasToIjk[:3, :3].T + self.rasToIjk[:3, 3]
+        upper = np.array(self.distanceMm.shape[::-1]) - 1.0
+        inside = np.clip(ijk, 0.0, upper)
+        values = _trilinear(self.distanceMm, inside)
+        outside = (ijk != inside).any(axis=1)
+        if outside.any():
+            ijkToRas = np.linalg.inv(self.rasToIjk[:3, :3])
+            excess = np.linalg.norm((ijk - inside)[outside] @ ijkToRas.T, axis=1)
+            values[outside] = np.maximum(values[outside] - excess, excess + self.edgeMm)
+        return values, outside
+
+
+def _trilinear(table: npt.NDArray[np.float64], ijk: FloatArray) -> FloatArray:
+    """Values at fractional (i, j, k) inside the table."""
+    shape = table.shape
+    base = np.minimum(ijk.astype(np.intp), np.array(shape[::-1]) - 2)
+    fraction = ijk - base
+    strideJ, strideK = shape[2], shape[1] * shape[2]
+    flat = table.reshape(-1)
+    first = base[:, 0] + strideJ * base[:, 1] + strideK * base[:, 2]
+    i, j, k = fraction.T
+    near = flat[first] * (1 - i) + flat[first + 1] * i
+    nearJ = flat[first + strideJ] * (1 - i) + flat[first + strideJ + 1] * i
+    far = flat[first + strideK] * (1 - i) + flat[first + strideK + 1] * i
+    farJ = flat[first + strideK + strideJ] * (1 - i) + flat[first + strideK + strideJ + 1] * i
+    result: FloatArray = (near * (1 - j) + nearJ * j) * (1 - k) + (far * (1 - j) + farJ * j) * k
+    return result
+
+
+def distanceFromFunction(
+    name: str, distanceAt: Callable[[FloatArray], npt.ArrayLike], boundsRas: npt.ArrayLike, spacingMm: float = 1.0
+) -> StructureDistance:
+    """Table of a known distance function on a RAS box ((xmin, xmax), (ymin, ymax), (zmin, zmax)) that contains the structure.
+
+    The function gets points (n, 3) and returns signed distances (n,). For any true distance the interpolation error stays under
+    half the diagonal of a cell, and for smooth ones far under it.
+    """
+    bounds = np.asarray(boundsRas, float)
+    counts = np.maximum(np.ceil((bounds[:, 1] - bounds[:, 0]) / spacingMm).astype(int) + 1, 2)
+    _checkSize(name, counts)
+    axes = [bounds[a, 0] + spacingMm * np.arange(counts[a]) for a in range(3)]
+    z, y, x = np.meshgrid(axes[2], axes[1], axes[0], indexing="ij")
+    values = np.asarray(distanceAt(np.column_stack([x.ravel(), y.ravel(), z.ravel()])), float).reshape(z.shape)
+    rasToIjk = np.diag([1 / spacingMm] * 3 + [1.0])
+    rasToIjk[:3, 3] = -bounds[:, 0] / spacingMm
+    return StructureDistance(name, np.ascontiguousarray(values), rasToIjk, spacingMm * np.sqrt(3) / 2)
+
+
+def distanceFromMask(
+    name: str, mask: npt.ArrayLike, ijkToRas: npt.ArrayLike, marginMm: float = DEFAULT_MARGIN_MM, spacingMm: float = 1.0
+) -> StructureDistance:
+    """Table of a voxel mask (k, j, i): Euclidean distance transform of its neighbourhood, half a voxel inside the outer centres.
+
+    Fine grids are thinned to about ``spacingMm``, which is all the accuracy a voxel mask has.
+
+    :raises ValueError: when the mask is empty or the voxel axes aren't perpendicular (a sheared grid has no simple distance transform).
+    """
+    from scipy import ndimage
+
+    voxels, toRas = np.asarray(mask) != 0, np.asarray(ijkToRas, float)
+    if voxels.ndim != 3 or not voxels.any():
+        raise ValueError(f"Structure {name!r} has no voxels. Segment it again or leave it out.")
+    spacing = np.linalg.norm(toRas[:3, :3], axis=0)
+    axes = toRas[:3, :3] / spacing
+    if np.abs(axes.T @ axes - np.eye(3)).max() > 1e-3:
+        raise ValueError(f"The voxel axes of structure {name!r} aren't perpendicular. Resample it onto an upright grid first.")
+    box = ndimage.find_objects(voxels.astype(np.uint8))[0]
+    pad = np.ceil(marginMm / spacing).astype(int)[::-1] + 1
+    cropped = np.pad(voxels[box], [(p, p) for p in pad])
+    _checkSize(name, np.array(cropped.shape))
+    start = np.array([box[2].start, box[1].start, box[0].start]) - pad[::-1]
+    sampling = spacing[::-1]
+    outside = ndimage.distance_transform_edt(~cropped, sampling=sampling)
+    inside = ndimage.distance_transform_edt(cropped, sampling=sampling)
+    # Centres next to the border are half a voxel from it; along which axis isn't known, so the mean spacing stands for it.
+    halfMm = float(spacing.mean()) / 2
+    signed = np.where(cropped, halfMm - inside, outside - halfMm)
+    step = np.maximum(np.round(spacingMm / spacing + 1e-6).astype(int), 1)
+    signed = np.ascontiguousarray(signed[:: step[2], :: step[1], :: step[0]], dtype=float)
+    tableToRas = toRas.copy()
+    tableToRas[:3, 3] = toRas[:3, :3] @ start + toRas[:3, 3]
+    tableToRas[:3, :3] = toRas[:3, :3] * step
+    return StructureDistance(name, signed, np.linalg.inv(tableToRas), float(np.linalg.norm(spacing)) / 2)
+
+
+def distancesFromLabels(
+    labels: npt.ArrayLike, ijkToRas: npt.ArrayLike, names: Mapping[int, str], marginMm: float = DEFAULT_MARGIN_MM, spacingMm: float = 1.0
+) -> tuple[StructureDistance, ...]:
+    """One table per label value that has voxels; a value without voxels is an error, since a silent gap would read as *far away*."""
+    array = np.asarray(labels)
+    return tuple(distanceFromMask(name, array == value, ijkToRas, marginMm, spacingMm) for value, name in names.items())
+
+
+def distanceFromPolyData(name: str, polyData: Any, marginMm: float = DEFAULT_MARGIN_MM, spacingMm: float = 1.5) -> StructureDistance:
+    """Table of a closed surface (vtkPolyData, RAS mm).
+
+    Nodes get the exact distance to the surface's triangles near it (closer than four cells), farther ones the distance to its points
+    and triangle centres, which is off by less than half a triangle; the sign comes from filling the surface.
+
+    :raises ValueError: when the surface has no triangles.
+    """
+    from scipy.spatial import cKDTree
+    from vtkmodules.util.numpy_support import vtk_to_numpy
+    from vtkmodules.vtkCommonDataModel import vtkImageData
+    from vtkmodules.vtkFiltersCore import vtkImplicitPolyDataDistance, vtkPolyDataNormals, vtkTriangleFilter
+    from vtkmodules.vtkImagingStencil import vtkImageStencilToImage, vtkPolyDataToImageStencil
+
+    triangles = vtkTriangleFilter()
+    triangles.SetInputData(polyData)
+    normals = vtkPolyDataNormals()
+    normals.SetInputConnection(triangles.GetOutputPort())
+    normals.SplittingOff()
+    normals.AutoOrientNormalsOn()
+    normals.Update()
+    surface = normals.GetOutput()
+    if surface.GetNumberOfPolys() == 0:
+        raise ValueError(f"The surface of structure {name!r} has no triangles. Make its closed surface first.")
+    points = vtk_to_numpy(surface.GetPoints().GetData()).astype(float)
+    corners = points[vtk_to_numpy(surface.GetPolys().GetConnectivityArray()).reshape(-1, 3)]
+    lower, upper = points.min(axis=0) - marginMm, points.max(axis=0) + marginMm
+    counts = np.ceil((upper - lower) / spacingMm).astype(int) + 1
+    _checkSize(name, counts)
+
+    stencil = vtkPolyDataToImageStencil()
+    stencil.SetInputData(surface)
+    stencil.SetOutputOrigin(*lower)
+    stencil.SetOutputSpacing(spacingMm, spacingMm, spacingMm)
+    stencil.SetOutputWholeExtent(0, int(counts[0]) - 1, 0, int(counts[1]) - 1, 0, int(counts[2]) - 1)
+    fill = vtkImageStencilToImage()
+    fill.SetInputConnection(stencil.GetOutputPort())
+    fill.SetOutputScalarTypeToUnsignedChar()
+    fill.Update()
+    image: vtkImageData = fill.GetOutput()
+    within = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(counts[::-1]) > 0
+
+    z, y, x = np.meshgrid(*[lower[a] + spacingMm * np.arange(counts[a]) for a in (2, 1, 0)], indexing="ij")
+    nodes = np.column_stack([x.ravel(), y.ravel(), z.ravel()])
+    samples = np.vstack([points, corners.mean(axis=1)])
+    reach = float(np.linalg.norm(corners - corners.mean(axis=1, keepdims=True), axis=2).max())
+    distances, _ = cKDTree(samples).query(nodes)
+    values = np.where(within.ravel(), -distances, distances)
+    near = np.flatnonzero(distances < min(4.0 * spacingMm, marginMm) + (reach if reach < 10.0 else 0.0))
+    exact = vtkImplicitPolyDataDistance()
+    exact.SetInput(surface)
+    for index in near:
+        values[index] = exact.EvaluateFunction(nodes[index])
+    signed = values.reshape(counts[::-1])
+    rasToIjk = np.diag([1 / spacingMm] * 3 + [1.0])
+    rasToIjk[:3, 3] = -lower / spacingMm
+    return StructureDistance(name, np.ascontiguousarray(signed), rasToIjk, spacingMm * np.sqrt(3) / 2)
+
+
+def _checkSize(name: str, counts: npt.NDArray[np.int_]) -> None:
+    if int(np.prod(counts.astype(np.int64))) > LARGEST_TABLE:
+        raise ValueError(
+            f"The distance table of structure {name!r} would have {int(np.prod(counts.astype(np.int64)))} nodes. "
+            "Crop the structure to the region of the path or give a larger spacing."
+        )
