@@ -1,0 +1,116 @@
+"""Reads a raw recording, whole or damaged, and says what could not be read."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from IntradiscalNavLib.Recording.RecordFormat import (
+    CRC,
+    FILE_HEADER,
+    MAXIMUM_PAYLOAD_BYTES,
+    RECORD_HEADER,
+    RECORD_MARK,
+    Record,
+    RecordKind,
+    checkFileHeader,
+    decodeRecord,
+)
+from IntradiscalNavLib.Recording.RecordingWriter import MANIFEST_NAME
+
+
+@dataclass(frozen=True)
+class RecordingStream:
+    """A stream of a recording: ``kind`` and the name it was recorded under."""
+
+    kind: RecordKind
+    name: str
+
+
+class RecordingReader:
+    """Iterates over the records of a recording folder in file order (arrival order).
+
+    :raises FileNotFoundError: if there is no recording in the folder.
+    :raises ValueError: if it was written by a newer version.
+    """
+
+    def __init__(self, folder: pathlib.Path | str) -> None:
+        self.folder = pathlib.Path(folder)
+        self.chunks = sorted(self.folder.glob("chunk-*.rec"))
+        manifest = self.folder / MANIFEST_NAME
+        if not manifest.is_file() and not self.chunks:
+            raise FileNotFoundError(f"There is no recording in {self.folder}: neither {MANIFEST_NAME} nor chunk files.")
+        self.startUnixNs = 0
+        self.problems: list[str] = []
+        """What could not be read, in words; filled while iterating."""
+        try:
+            self.startUnixNs = int(json.loads(manifest.read_text(encoding="utf-8"))["startUnixNs"])
+        except (OSError, ValueError, KeyError) as error:
+            self.problems.append(f"{manifest} can't be read ({error}); the records are read without the date.")
+
+    def __iter__(self) -> Iterator[Record]:
+        for chunk in self.chunks:
+            yield from self._readChunk(chunk)
+
+    def streams(self) -> tuple[RecordingStream, ...]:
+        """Streams of the recording, in the order of their first record."""
+        found: dict[RecordingStream, None] = {}
+        for chunk in self.chunks:
+            for kind, _, _, payload in self._rawRecords(chunk):
+                if kind == RecordKind.STREAM:
+                    definition = json.loads(payload)
+                    found[RecordingStream(RecordKind(definition["kind"]), definition["name"])] = None
+        return tuple(found)
+
+    def _readChunk(self, chunk: pathlib.Path) -> Iterator[Record]:
+        names: dict[int, str] = {}
+        for kind, flags, (number, timeNs), payload in self._rawRecords(chunk):
+            if kind == RecordKind.STREAM:
+                definition = json.loads(payload)
+                names[definition["number"]] = definition["name"]
+                continue
+            try:
+                yield decodeRecord(kind, flags, names[number], timeNs, payload)
+            except (KeyError, ValueError, zlib.error) as error:
+                self._report(f"{chunk.name}: a record at {timeNs / 1e9:.3f} s can't be decoded ({error}) and is skipped.")
+
+    def _rawRecords(self, chunk: pathlib.Path) -> Iterator[tuple[int, int, tuple[int, int], bytes]]:
+        data = chunk.read_bytes()
+        if len(data) < FILE_HEADER.size:
+            self._report(f"{chunk.name} is cut within its header; nothing in it can be read.")
+            return
+        checkFileHeader(data, chunk.name)
+        position = FILE_HEADER.size
+        while position < len(data):
+            fault = ""
+            if len(data) - position < RECORD_HEADER.size + CRC.size:
+                fault = "the file ends within a record"
+            else:
+                mark, kind, flags, number, timeNs, size = RECORD_HEADER.unpack_from(data, position)
+                body = position + RECORD_HEADER.size + CRC.size
+                if mark != RECORD_MARK or size > MAXIMUM_PAYLOAD_BYTES:
+                    fault = "damaged bytes"
+                elif body + size > len(data):
+                    fault = "the file ends within a record"
+                else:
+                    payload = data[body : body + size]
+                    (expected,) = CRC.unpack_from(data, position + RECORD_HEADER.size)
+                    if zlib.crc32(payload, zlib.crc32(data[position : position + RECORD_HEADER.size])) != expected:
+                        fault = "a record with a wrong checksum"
+            if not fault:
+                yield kind, flags, (number, timeNs), payload
+                position = body + size
+                continue
+            following = data.find(RECORD_MARK, position + 1)
+            skipped = (following if following >= 0 else len(data)) - position
+            self._report(f"{chunk.name}: {fault}; {skipped} bytes at {position} are skipped.")
+            if following < 0:
+                return
+            position = following
+
+    def _report(self, problem: str) -> None:
+        if problem not in self.problems:
+            self.problems.append(problem)
