@@ -75,8 +75,6 @@ def test_actionsCountFastStretchesSeparatedByRest():
     step = 0.05
     rest, fast = np.full(20, 5.0), np.full(10, 120.0)
     speeds = np.concatenate([rest, fast, rest, fast, rest, [120.0], np.zeros(9)])
-        [np.full(20, 5.0), np.full(10, 120.0), np.full(20, 5.0), np.full(10, 120.0), np.full(20, 5.0), [120.0], np.full(9, 0.0)]
-    )
     positions = np.zeros((len(speeds) + 1, 3))
     positions[1:, 0] = np.cumsum(speeds * step)
     times = np.arange(len(positions)) * step
