@@ -1,0 +1,72 @@
+"""Put counted CT passes and their dose into a case's log, without any DICOM identifier."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .Clock import SCANNER, ClockTime, workstationNow
+from .CtPasses import CtPass, CtPassCount
+from .DoseUnits import DEFAULT_DOSE_FACTOR, DoseFactor
+from .ProcedureEvent import EventKind, EventSource, ProcedureEvent
+from .ProcedureStore import Addition, ProcedureStore
+
+
+def passValues(entry: CtPass) -> dict[str, Any]:
+    """What the log keeps of an acquisition. Times and UIDs are left out: the event has the (shifted) time, its name the hashed UID."""
+    acquisition = entry.acquisition
+    seconds = None
+    if acquisition.first is not None and acquisition.last is not None:
+        seconds = round((acquisition.last.face - acquisition.first.face).total_seconds(), 3)
+    return {
+        "counted": entry.counted,
+        "passClass": entry.passClass.value,
+        "passNumber": entry.number,
+        "kind": acquisition.kind.value,
+        "why": entry.why,
+        "lastImageAfterSec": seconds,
+        "imageCount": acquisition.imageCount,
+        "reconstructionCount": acquisition.seriesCount,
+        "ctdiVolMGy": _rounded(acquisition.ctdiVolMGy),
+        "dlpMGyCm": _rounded(acquisition.dlpMGyCm),
+        "dlpSource": acquisition.dlpSource,
+        "scanLengthMm": _rounded(acquisition.scanLengthMm),
+        "timeKnown": acquisition.first is not None,
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
+def logCtPasses(store: ProcedureStore, count: CtPassCount, doseFactor: DoseFactor = DEFAULT_DOSE_FACTOR) -> tuple[ProcedureEvent, ...]:
+    """Write the count into the log. Sent again with more acquisitions or a later dose report, entries are revised, never doubled."""
+    fallback = count.firstImage()
+    additions = []
+    keys: set[str] = set()
+    for position, entry in enumerate(count.acquisitions):
+        eventId = f"ct:{store.keyOf(entry.acquisition.key)}"
+        keys.add(eventId)
+        time = entry.acquisition.first or fallback or _unknownTime()
+        values = passValues(entry) | {"order": position}
+        additions.append(Addition(EventKind.CT_PASS, time, entry.passClass.value, values, EventSource.DICOM, eventId))
+    events = store.addEvents(additions)
+    for old in store.events():
+        if old.kind is EventKind.CT_PASS and old.source is EventSource.DICOM and old.eventId not in keys:
+            store.withdrawEvent(old.eventId, reason="not part of the latest count of these files")
+    facts: dict[str, Any] = {
+        "countingRule": count.rule.text(),
+        "dlpTotalMGyCm": _rounded(count.dlpTotalMGyCm),
+        "dlpSource": count.dlpSource,
+        "doseFactor": {"kMSvPerMGyCm": doseFactor.kMSvPerMGyCm, "source": doseFactor.source},
+        "separateAcquisitions": count.separateCount,
+        "ctWarnings": list(count.warnings),
+    }
+    for name, value in facts.items():
+        store.setDetail(name, value, reason="CT passes counted")
+    return events
+
+
+def _unknownTime() -> ClockTime:
+    """A place holder for acquisitions whose report gives no time; `timeKnown` is false, so it never enters a duration."""
+    now = workstationNow()
+    return ClockTime(SCANNER, now.face.replace(hour=0, minute=0, second=0, microsecond=0))

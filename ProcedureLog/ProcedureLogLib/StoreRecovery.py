@@ -1,0 +1,117 @@
+"""What was damaged when a case was opened, and what was saved from it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from .EventJournal import EventJournal
+from .ProcedureEvent import eventFromJson
+
+INSERT = "INSERT OR IGNORE INTO revisions (eventId, revision, sequence, kind, face, withdrawn, entry) VALUES (?, ?, ?, ?, ?, ?, ?)"
+
+
+@dataclass(frozen=True)
+class RecoveryReport:
+    """messages is empty when nothing was wrong. recoveredRevisions counts entries brought back from the second copy."""
+
+    messages: tuple[str, ...] = ()
+    recoveredRevisions: int = 0
+    damagedFile: Path | None = None
+
+    def text(self) -> str:
+        return "\n".join(self.messages) if self.messages else "Nothing was damaged."
+
+
+def recoverDatabase(databasePath: Path, journal: EventJournal, schema: str) -> RecoveryReport:
+    """Check the database; where it is damaged keep it aside and rebuild it from what it still gives and from the journal.
+
+    Where the journal is short (killed between commit and second copy), complete it. Nothing is ever deleted.
+    """
+    content = journal.read()
+    if not databasePath.exists() and not content.entries:
+        return RecoveryReport()
+    messages = [f"Line {number} of {journal.path.name} was cut or damaged and is passed over." for number in content.damagedLines]
+    reason = _damage(databasePath)
+    damagedFile: Path | None = None
+    salvaged: list[str] = []
+    if reason:
+        salvaged = _salvage(databasePath)
+        if databasePath.exists():
+            damagedFile = databasePath.with_name(f"{databasePath.stem}-damaged-{datetime.now():%Y%m%d%H%M%S%f}{databasePath.suffix}")
+            databasePath.rename(damagedFile)
+            for suffix in ("-wal", "-shm"):
+                extra = databasePath.with_name(databasePath.name + suffix)
+                if extra.exists():
+                    extra.rename(damagedFile.with_name(damagedFile.name + suffix))
+        messages.append(f"The database was damaged ({reason})" + (f" and kept as {damagedFile.name}." if damagedFile else "."))
+    connection = sqlite3.connect(databasePath, timeout=10.0)
+    try:
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.executescript(schema)
+        before = _entries(connection)
+        known = set(before)
+        missing = [entry for entry in dict.fromkeys([*salvaged, *content.entries]) if entry not in known]
+        restored = 0
+        for entry in missing:
+            event = eventFromJson(json.loads(entry))
+            row = (event.eventId, event.revision, event.sequence, event.kind.value, event.time.isoText(), int(event.withdrawn), entry)
+            restored += connection.execute(INSERT, row).rowcount
+        connection.commit()
+        if restored:
+            source = f"{len(salvaged)} from the damaged database, the rest from {journal.path.name}" if salvaged else journal.path.name
+            messages.append(f"{restored} entries were brought back ({source}).")
+        written = set(content.entries)
+        short = [entry for entry in _entries(connection) if entry not in written]
+    finally:
+        connection.close()
+    if short:
+        for entry in short:
+            journal.stage(entry)
+        journal.append()
+        if content.entries or content.damagedLines:
+            messages.append(f"{len(short)} entries were missing from {journal.path.name} and were added to it.")
+    return RecoveryReport(tuple(messages), restored, damagedFile)
+
+
+def _damage(path: Path) -> str:
+    """Why the database can't be trusted; empty when it can."""
+    if not path.exists():
+        return "the file is missing"
+    try:
+        with contextlib.closing(sqlite3.connect(path, timeout=10.0)) as connection:
+            found = connection.execute("PRAGMA integrity_check").fetchone()[0]
+            if found != "ok":
+                return str(found).splitlines()[0]
+            for row in connection.execute("SELECT entry FROM revisions"):
+                eventFromJson(json.loads(row[0]))
+            return ""
+    except sqlite3.OperationalError as error:
+        if "no such table" in str(error):
+            return "" if path.stat().st_size == 0 else str(error)
+        if "locked" in str(error) or "unable to open" in str(error):
+            raise RuntimeError(f"{path} can't be opened: {error}; close the other program or check the folder's rights") from error
+        return str(error)
+    except (sqlite3.DatabaseError, ValueError) as error:
+        return str(error)
+
+
+def _salvage(path: Path) -> list[str]:
+    """Entries that can still be read from a damaged database."""
+    found: list[str] = []
+    if not path.exists():
+        return found
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(path, timeout=10.0)) as connection:
+        for row in connection.execute("SELECT entry FROM revisions ORDER BY number"):
+            with contextlib.suppress(ValueError, TypeError):
+                eventFromJson(json.loads(row[0]))
+                found.append(row[0])
+    return found
+
+
+def _entries(connection: sqlite3.Connection) -> list[str]:
+    return [row[0] for row in connection.execute("SELECT entry FROM revisions ORDER BY number")]
