@@ -6,7 +6,7 @@ import collections
 import threading
 from collections.abc import Mapping
 
-from .OpenIGTLinkMessages import OpenIGTLinkMessage
+from IntradiscalNavLib.Streaming.OpenIGTLinkMessages import OpenIGTLinkMessage
 
 Key = tuple[str, str]
 

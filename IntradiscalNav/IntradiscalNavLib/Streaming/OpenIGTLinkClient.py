@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from .MessageQueue import Key, MessageQueue
-from .OpenIGTLinkCodec import DEFAULT_MAX_BODY_BYTES, MessageReader, StreamProblem, encodeMessage
-from .OpenIGTLinkMessages import GetStatusMessage, OpenIGTLinkMessage
+from IntradiscalNavLib.Streaming.MessageQueue import Key, MessageQueue
+from IntradiscalNavLib.Streaming.OpenIGTLinkCodec import DEFAULT_MAX_BODY_BYTES, MessageReader, StreamProblem, encodeMessage
+from IntradiscalNavLib.Streaming.OpenIGTLinkMessages import GetStatusMessage, OpenIGTLinkMessage
 
 logger = logging.getLogger(__name__)
 

@@ -15,9 +15,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .Crc64 import crc64
-from .OpenIGTLinkContent import MalformedMessageError, Parts, decodeContent, decodeText, encodeContent, encodeText, fixedText
-from .OpenIGTLinkMessages import OpenIGTLinkMessage
+from IntradiscalNavLib.Streaming.Crc64 import crc64
+from IntradiscalNavLib.Streaming.OpenIGTLinkContent import (
+    MalformedMessageError,
+    Parts,
+    decodeContent,
+    decodeText,
+    encodeContent,
+    encodeText,
+    fixedText,
+)
+from IntradiscalNavLib.Streaming.OpenIGTLinkMessages import OpenIGTLinkMessage
 
 __all__ = ["HEADER_BYTES", "MalformedMessageError", "MessageReader", "StreamProblem", "encodeMessage", "encodeParts", "readAll"]
 
@@ -225,7 +233,7 @@ class MessageReader:
         size = self._header.size
         if available >= size:
             # A copy: the chunk is written again, the message must own its bytes.
-            body = memoryview(bytes(memoryview(self._chunk)[self._start : self._start + size]))
+            body = memoryview(self._chunk[self._start : self._start + size])
             self._start += size
             self._finish(body, now, messages)
             return True

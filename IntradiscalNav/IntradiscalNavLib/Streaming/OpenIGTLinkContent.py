@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .OpenIGTLinkMessages import (
+from IntradiscalNavLib.Streaming.OpenIGTLinkMessages import (
     FloatArray,
     GetStatusMessage,
     ImageMessage,

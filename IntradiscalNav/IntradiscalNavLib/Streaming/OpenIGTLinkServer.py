@@ -17,8 +17,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from .OpenIGTLinkCodec import MessageReader, encodeMessage
-from .OpenIGTLinkMessages import (
+from IntradiscalNavLib.Streaming.OpenIGTLinkCodec import MessageReader, encodeMessage
+from IntradiscalNavLib.Streaming.OpenIGTLinkMessages import (
     GetStatusMessage,
     OpenIGTLinkMessage,
     StartTrackingDataMessage,

@@ -1,0 +1,47 @@
+"""Names of transforms, ``FromToTo`` as PLUS and SlicerIGT write them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+_BOUNDARY = re.compile(r"To(?=[A-Z0-9])")
+
+
+@dataclass(frozen=True)
+class TransformName:
+    """Frames of a transform: it maps points of ``fromFrame`` to ``toFrame``."""
+
+    fromFrame: str
+    toFrame: str
+
+    @property
+    def text(self) -> str:
+        return f"{self.fromFrame}To{self.toFrame}"
+
+    @property
+    def inverse(self) -> TransformName:
+        return TransformName(self.toFrame, self.fromFrame)
+
+
+def parseTransformName(text: str, knownFrames: Iterable[str] = ()) -> TransformName | None:
+    """Frames of a name such as ``StylusTipToReference``, or None when it is not of the form FromToTo.
+
+    Where several splits are possible (``GoToPointToTracker``), one whose ends are known frames wins, else the last.
+    """
+    splits = [
+        TransformName(text[: match.start()], text[match.end() :])
+        for match in _BOUNDARY.finditer(text)
+        if match.start() > 0 and match.end() < len(text)
+    ]
+    if not splits:
+        return None
+    known = set(knownFrames)
+    return max(enumerate(splits), key=lambda entry: ((entry[1].fromFrame in known) + (entry[1].toFrame in known), entry[0]))[1]
+
+
+def imageFrame(deviceName: str) -> tuple[str, str] | None:
+    """(image, frame) of an image device name as PLUS builds it, ``Image_Reference``; None when it has no underscore."""
+    image, separator, frame = deviceName.rpartition("_")
+    return (image, frame) if separator and image and frame else None
