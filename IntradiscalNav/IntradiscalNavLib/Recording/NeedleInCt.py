@@ -1,0 +1,206 @@
+"""Finds the real needle in a CT as a line, and compares it with the virtual one.
+
+A 22 G needle (0.72 mm) is thinner than a voxel: its brightness is spread over neighbours, so centres are taken as
+intensity-weighted centroids in planes across the expected shaft, and the tip where the profile falls to half.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class NeedleSearch:
+    """Where and how to look."""
+
+    radiusMm: float = 12.0
+    """How far from the virtual needle the real one may lie."""
+    beyondTipMm: float = 25.0
+    lengthMm: float = 110.0
+    minimumContrastHu: float = 180.0
+    """How far a spot, smoothed by 0.6 mm, is brighter than everything 2.5 mm around it. Bone is bright over more than that in some
+    direction; a 22 G steel needle in voxels of a millimetre gives 300 and more."""
+    stepMm: float = 0.5
+    maximumGapMm: float = 10.0
+    """How long a stretch, beside or in bone, may hide the needle."""
+    minimumLengthMm: float = 15.0
+
+
+@dataclass(frozen=True, eq=False)
+class NeedleInCt:
+    """The needle found: points along its centre line (n, 3) RAS from hub side to tip, and the comparison with the virtual needle."""
+
+    centerlineRas: FloatArray
+    tipRas: FloatArray
+    directionRas: FloatArray
+    """Unit vector of the last 20 mm, towards the tip."""
+    tipErrorMm: float
+    """Distance of the real tip from the virtual tip."""
+    lateralErrorMm: float
+    depthErrorMm: float
+    """Real tip minus virtual tip along the virtual shaft; positive: deeper."""
+    angleDeg: float
+    """Between the real shaft (chord of all that was found) and the virtual shaft."""
+    bendMm: float
+    """Largest distance of the centre line from its chord."""
+    residualMm: float
+    """RMS distance of the centres from a parabola: how needle-like the find is."""
+
+
+def findNeedleInCt(
+    voxels: npt.NDArray[np.generic],
+    ijkToRas: npt.ArrayLike,
+    virtualTipRas: npt.ArrayLike,
+    virtualDirectionRas: npt.ArrayLike,
+    search: NeedleSearch | None = None,
+) -> NeedleInCt:
+    """Follow the needle along the expected shaft.
+
+    :param voxels: HU (k, j, i). :param virtualDirectionRas: advancing direction of the virtual needle.
+    :raises LookupError: when no needle-like line is there, with what was found instead. Never a guess.
+    """
+    from scipy.ndimage import gaussian_filter1d, map_coordinates
+
+    search = search or NeedleSearch()
+    tip = np.asarray(virtualTipRas, float)
+    direction = np.asarray(virtualDirectionRas, float)
+    direction = direction / np.linalg.norm(direction)
+    across, up = _frameAcross(direction)
+    depths = np.arange(-search.lengthMm, search.beyondTipMm + search.stepMm / 2, search.stepMm)
+    reach = search.radiusMm + 3.0
+    offsets = np.arange(-reach, reach + 0.25, 0.5)
+    u, v = np.meshgrid(offsets, offsets, indexing="ij")
+    points = tip + depths[:, None, None, None] * direction + u[..., None] * across + v[..., None] * up
+    rasToIjk = np.linalg.inv(np.asarray(ijkToRas, float))
+    kji = (points @ rasToIjk[:3, :3].T + rasToIjk[:3, 3])[..., ::-1]
+    hu = map_coordinates(np.asarray(voxels, np.float32), np.moveaxis(kji, -1, 0), order=1, mode="constant", cval=-1024.0)
+    smooth = gaussian_filter1d(gaussian_filter1d(hu, 1.2, axis=1), 1.2, axis=2)
+    # A spot stands out only if it is brighter than all around it 2.5 mm away; along the edge of a bone one side isn't darker.
+    ring = [(5, 0), (4, 4), (0, 5), (-4, 4), (-5, 0), (-4, -4), (0, -5), (4, -4)]
+    brightestAround = np.max([np.roll(smooth, shift, axis=(1, 2)) for shift in ring], axis=0)
+    disc = u**2 + v**2 <= search.radiusMm**2
+    profile = (smooth - brightestAround)[:, disc]
+    u, v = u[disc], v[disc]
+
+    found = _follow(profile, u, v, search)
+    if found is None:
+        peak = float(profile.max())
+        raise LookupError(
+            f"No needle was found within {search.radiusMm:g} mm of the virtual needle: what is thin and bright there stands out by "
+            f"{peak:.0f} HU at most and is no line. "
+            "Was it drawn out before this scan, or is the scan registered to the planning CT?"
+        )
+    rows, centers, strengths = found
+    along = depths[rows]
+    tipDepth = float(np.interp(_tipRow(profile, u, v, rows, centers, strengths), np.arange(len(depths)), depths))
+    if tipDepth - along[0] < search.minimumLengthMm:
+        raise LookupError(
+            f"What is bright near the virtual needle is only {tipDepth - along[0]:.0f} mm long: bone or calcification, no needle."
+        )
+    degree = 2
+    fitU, fitV = (np.polynomial.Polynomial.fit(along, centers[:, axis], degree) for axis in (0, 1))
+    grid = np.append(np.arange(along[0], tipDepth, 1.0), tipDepth)
+    line = tip + grid[:, None] * direction + fitU(grid)[:, None] * across + fitV(grid)[:, None] * up
+    residual = np.sqrt(np.mean((fitU(along) - centers[:, 0]) ** 2 + (fitV(along) - centers[:, 1]) ** 2))
+    realTip = line[-1]
+    chord = line[-1] - line[0]
+    chord = chord / np.linalg.norm(chord)
+    fromStart = line - line[0]
+    bend = float(np.linalg.norm(fromStart - (fromStart @ chord)[:, None] * chord, axis=1).max())
+    near = line[grid >= tipDepth - 20.0]
+    tangent = near[-1] - near[0]
+    offset = realTip - tip
+    depthError = float(offset @ direction)
+    return NeedleInCt(
+        centerlineRas=line,
+        tipRas=realTip,
+        directionRas=tangent / np.linalg.norm(tangent),
+        tipErrorMm=float(np.linalg.norm(offset)),
+        lateralErrorMm=float(np.linalg.norm(offset - depthError * direction)),
+        depthErrorMm=depthError,
+        angleDeg=float(np.degrees(np.arctan2(np.linalg.norm(np.cross(chord, direction)), chord @ direction))),
+        bendMm=bend,
+        residualMm=float(residual),
+    )
+
+
+def _frameAcross(direction: FloatArray) -> tuple[FloatArray, FloatArray]:
+    helper = np.eye(3)[int(np.argmin(np.abs(direction)))]
+    across = np.cross(direction, helper)
+    across /= np.linalg.norm(across)
+    return across, np.cross(direction, across)
+
+
+def _centroid(values: FloatArray, u: FloatArray, v: FloatArray, around: FloatArray, radiusMm: float) -> tuple[FloatArray, float]:
+    """Centroid of what stands out of its surroundings near a point, and its peak."""
+    near = (u - around[0]) ** 2 + (v - around[1]) ** 2 <= radiusMm**2
+    local = values[near]
+    peak = float(local.max())
+    background = float(np.median(local))
+    weight = np.clip(local - (background + 0.3 * (peak - background)), 0.0, None)
+    total = float(weight.sum())
+    if total <= 0:
+        return around, peak
+    return np.array([(weight * u[near]).sum(), (weight * v[near]).sum()]) / total, peak
+
+
+def _follow(
+    profile: FloatArray, u: FloatArray, v: FloatArray, search: NeedleSearch
+) -> tuple[npt.NDArray[np.intp], FloatArray, FloatArray] | None:
+    """Longest chain of bright centres that moves little from plane to plane.
+
+    The chain is started at every bright plane and followed both ways with a straight-line prediction; bone is bright too, but
+    its brightest point wanders, so its chains are short.
+    """
+    peaks = profile.max(axis=1)
+    candidates = np.flatnonzero(peaks > search.minimumContrastHu)
+    best: dict[int, tuple[FloatArray, float]] = {}
+    tried: set[int] = set()
+    for start in (int(row) for row in candidates[:: max(1, len(candidates) // 24)]):
+        if start in tried:
+            continue
+        seed = np.array([u[int(profile[start].argmax())], v[int(profile[start].argmax())]])
+        chain: dict[int, tuple[FloatArray, float]] = {}
+        for step in (1, -1):
+            position, slope, missed = seed, np.zeros(2), 0
+            row = start
+            while 0 <= row < len(profile) and missed * search.stepMm <= search.maximumGapMm:
+                center, peak = _centroid(profile[row], u, v, position, 1.5)
+                if peak > search.minimumContrastHu and np.linalg.norm(center - position) < 0.8:
+                    chain[row] = (center, peak)
+                    slope = 0.9 * slope + 0.1 * np.clip(center - position + slope, -0.3, 0.3)
+                    position, missed = center + slope, 0
+                else:
+                    position, missed = position + slope, missed + 1
+                row += step
+        tried.update(chain)
+        if len(chain) > len(best):
+            best = chain
+    if len(best) * search.stepMm < search.minimumLengthMm * 0.8:
+        return None
+    rows = np.array(sorted(best), dtype=np.intp)
+    return rows, np.array([best[int(row)][0] for row in rows]), np.array([best[int(row)][1] for row in rows])
+
+
+def _tipRow(
+    profile: FloatArray, u: FloatArray, v: FloatArray, rows: npt.NDArray[np.intp], centers: FloatArray, strengths: FloatArray
+) -> float:
+    """Row of the tip, by linear interpolation at half the shaft's usual brightness above the surroundings."""
+    fits = [np.polynomial.Polynomial.fit(rows, centers[:, axis], 1 if len(rows) < 30 else 2) for axis in (0, 1)]
+    half = 0.5 * float(np.median(strengths))
+    first, end = max(int(rows[-1]) - 12, int(rows[0])), min(int(rows[-1]) + 8, len(profile))
+    values = []
+    for row in range(first, end):
+        around = np.array([fits[0](row), fits[1](row)])
+        near = (u - around[0]) ** 2 + (v - around[1]) ** 2 <= 1.5**2
+        values.append(float(profile[row][near].max()) if near.any() else 0.0)
+    bright = np.flatnonzero(np.array(values) >= half)
+    if not len(bright) or bright[-1] == len(values) - 1:
+        return float(rows[-1])
+    last = int(bright[-1])
+    return first + last + (values[last] - half) / (values[last] - values[last + 1])
