@@ -101,8 +101,8 @@ def computeGuidance(
     hub = tip - shape.lengthMm * direction
 
     toTarget = path.targetRas - tip
-    right, up, pastTarget = path.toPath(tip)
-    lateralMm = float(np.hypot(right, up))
+    right, down, pastTarget = path.toPath(tip)
+    lateralMm = float(np.hypot(right, down))
     depthLeftMm = float(toTarget @ direction)
     endPoint = tip + depthLeftMm * direction
     depthFromEntryMm = float(pastTarget) + path.lengthMm
@@ -117,7 +117,7 @@ def computeGuidance(
         targetLateralMm=lateralMm,
         tipToPathMm=float(np.linalg.norm(toTarget)) if pastTarget > 0 else lateralMm,
         offsetRightMm=float(right),
-        offsetUpMm=float(up),
+        offsetUpMm=float(-down),
         tipToEntryMm=float(np.linalg.norm(tip - path.entryRas)),
         depthFromEntryMm=depthFromEntryMm,
         insertedMm=insertedMm,

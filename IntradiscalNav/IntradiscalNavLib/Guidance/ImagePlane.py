@@ -24,7 +24,7 @@ class ImagePlane:
     @property
     def normalRas(self) -> FloatArray:
         """Unit normal: column direction x row direction (also right where calibrated axes aren't quite perpendicular)."""
-        normal: FloatArray = np.cross(self.imageToRas[:3, 0], self.imageToRas[:3, 1])
+        normal = np.asarray(np.cross(self.imageToRas[:3, 0], self.imageToRas[:3, 1]), dtype=np.float64)
         result: FloatArray = normal / float(np.linalg.norm(normal))
         return result
 

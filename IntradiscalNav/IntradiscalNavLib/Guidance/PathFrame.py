@@ -30,7 +30,7 @@ def directionBetween(fromPointRas: npt.ArrayLike, toPointRas: npt.ArrayLike) -> 
 
 
 def uprightAxes(directionRas: npt.ArrayLike, preferredRightRas: npt.ArrayLike = (1.0, 0.0, 0.0)) -> FloatArray:
-    """3x3 rotation whose columns are right, up and the given direction, without roll.
+    """3x3 rotation whose columns are right, down and the given direction, without roll, as one sees looking along the direction.
 
     *Right* is the preferred axis made perpendicular to the direction; where the two are nearly parallel, patient superior
     takes its place. Only the direction enters, never the roll of a tool, so a view built on it can't turn with the needle.
@@ -43,8 +43,8 @@ def uprightAxes(directionRas: npt.ArrayLike, preferredRightRas: npt.ArrayLike = 
         if length > PARALLEL_SINE * np.linalg.norm(candidate):
             right = right / length
             break
-    up = np.cross(forward, right)
-    return np.column_stack([right, up, forward])
+    down = np.cross(forward, right)
+    return np.column_stack([right, down, forward])
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +52,7 @@ class PathFrame:
     """Straight planned path.
 
     ``pathToRas`` has its origin at the target, +Z along the path (entry to target) and +X as near to patient right as the path
-    allows, so +X and +Y are what an operator sees to the right and up when looking along the path.
+    allows, so +X is what an operator looking along the path sees to the right, and +Y what is seen below.
     """
 
     entryRas: FloatArray
@@ -66,7 +66,7 @@ class PathFrame:
         return self.pathToRas[:3, 2]
 
     def toPath(self, pointsRas: npt.ArrayLike) -> FloatArray:
-        """Points (..., 3) in path coordinates: right, up, and depth past the target (negative before it), mm."""
+        """Points (..., 3) in path coordinates: right, down, and depth past the target (negative before it), mm."""
         return transformPoints(invertRigid(self.pathToRas), pointsRas)
 
     def depthFromEntryMm(self, pointRas: npt.ArrayLike) -> float:

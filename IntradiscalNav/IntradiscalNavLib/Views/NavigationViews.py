@@ -1,0 +1,215 @@
+"""The navigation views on the view nodes of a scene: the same in Slicer and headless.
+
+In Slicer, set the layout of ``NavigationLayout`` first: the layout manager makes the view nodes. Headless, make off-screen views of the
+same names. Then ``update(state)`` at each tick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from FusionRegistrationLib.RigidTransform import FloatArray
+from IntradiscalNavLib.Guidance.DisplayedGuidance import GuidanceNumber
+from IntradiscalNavLib.Guidance.ImagePlane import imagePlane
+from IntradiscalNavLib.Views.DisplayNodes import addDisplay, showContour
+from IntradiscalNavLib.Views.FrozenPicture import FreezeMode, FrozenPicture
+from IntradiscalNavLib.Views.NavigationLayout import (
+    FUSION,
+    PATH_ACROSS,
+    PATH_ALONG,
+    SLICE_VIEWS,
+    TARGET,
+    THREE_D,
+    ULTRASOUND,
+    ViewName,
+)
+from IntradiscalNavLib.Views.NavigationScene import NavigationScene
+from IntradiscalNavLib.Views.NumberOverlay import NumberOverlay
+from IntradiscalNavLib.Views.SessionState import SessionState
+from IntradiscalNavLib.Views.SliceDriver import SliceDriver
+from IntradiscalNavLib.Views.SlicePose import SlicePose, imagePose, pathPoses, targetPose
+from IntradiscalNavLib.Views.SliceStrokes import SliceStrokes
+from IntradiscalNavLib.Views.UltrasoundDisplay import UltrasoundDisplay, UltrasoundFrame
+
+NUMBERS: Mapping[ViewName, tuple[str, GuidanceNumber, GuidanceNumber | None]] = {
+    FUSION: ("CT + ultrasound", GuidanceNumber.TIP_TO_TARGET, GuidanceNumber.UNCERTAINTY),
+    ULTRASOUND: ("Ultrasound", GuidanceNumber.OUT_OF_PLANE, None),
+    TARGET: ("Needle's eye", GuidanceNumber.TIP_TO_PATH, GuidanceNumber.SHAFT_ANGLE),
+    PATH_ACROSS: ("Along path, across the body", GuidanceNumber.DEPTH_LEFT, GuidanceNumber.LATERAL),
+    PATH_ALONG: ("Along path, head up", GuidanceNumber.END_POINT_ERROR, None),
+    THREE_D: ("3D", GuidanceNumber.CLEARANCE, GuidanceNumber.UNCERTAINTY),
+}
+
+
+@dataclass(frozen=True)
+class AnatomyModel:
+    """A surface of the CT (model node in RAS): its contour is drawn on the slices, its surface in 3D."""
+
+    node: Any
+    color: tuple[float, float, float]
+    opacity: float = 1.0
+    contourPixels: int = 2
+
+
+def sliceNodeOf(scene: Any, view: ViewName) -> Any:
+    """Slice node of a layout view.
+
+    :raises RuntimeError: when the view hasn't been made.
+    """
+    node = scene.GetSingletonNode(view.tag, "vtkMRMLSliceNode")
+    if node is None:
+        raise RuntimeError(
+            f"There is no slice view {view.tag!r}. Switch to the navigation layout, or make an off-screen slice view of that name."
+        )
+    return node
+
+
+def compositeNodeOf(scene: Any, view: ViewName) -> Any:
+    """Slice composite node (which volumes are blended) of a layout view."""
+    for index in range(scene.GetNumberOfNodesByClass("vtkMRMLSliceCompositeNode")):
+        node = scene.GetNthNodeByClass(index, "vtkMRMLSliceCompositeNode")
+        if node.GetLayoutName() == view.tag:
+            return node
+    raise RuntimeError(f"The slice view {view.tag!r} has no composite node. Switch to the navigation layout first.")
+
+
+class NavigationViews:
+    """All display nodes of the navigation views.
+
+    :param ct: CT volume node, or None.
+    :param anatomy: bones and structures at risk, as surfaces.
+    """
+
+    def __init__(self, scene: Any, *, ct: Any = None, anatomy: Sequence[AnatomyModel] = ()) -> None:
+        self.scene = scene
+        self.sliceNodes = {view: sliceNodeOf(scene, view) for view in SLICE_VIEWS}
+        self.drivers = {view: SliceDriver(node) for view, node in self.sliceNodes.items()}
+        self.composites = {view: compositeNodeOf(scene, view) for view in SLICE_VIEWS}
+        self.fusionPicture = UltrasoundDisplay(scene, "NavFusionPicture")
+        self.ultrasoundPicture = UltrasoundDisplay(scene, "NavUltrasoundPicture")
+        self.freezer = FrozenPicture()
+        self.overlays: dict[ViewName, NumberOverlay] = {}
+        self.followNeedle = False
+        """Path planes along the needle's axis instead of the planned path."""
+        self.strokes = {
+            view: SliceStrokes(scene, f"{view.tag}Strokes", node, (10.0, 20.0) if view is TARGET else ())
+            for view, node in self.sliceNodes.items()
+        }
+        self.scene3d = NavigationScene(scene, self.ultrasoundPicture)
+        self._live: SessionState | None = None
+        self._probeShownLive = True
+        for model in anatomy:
+            self._showAnatomy(model)
+        self.setCt(ct)
+        self.opacity = 0.6
+
+    def setCt(self, ct: Any) -> None:
+        """CT behind the fusion, target and path views."""
+        ctId = None if ct is None else ct.GetID()
+        for view, composite in self.composites.items():
+            composite.SetLinkedControl(0)
+            composite.SetBackgroundVolumeID(self.ultrasoundPicture.volumeNode.GetID() if view is ULTRASOUND else ctId)
+            composite.SetForegroundVolumeID(self.fusionPicture.volumeNode.GetID() if view is FUSION else None)
+            composite.SetLabelVolumeID(None)
+
+    @property
+    def opacity(self) -> float:
+        """Share of ultrasound in the fusion view, 0 (CT only) to 1."""
+        return float(self.composites[FUSION].GetForegroundOpacity())
+
+    @opacity.setter
+    def opacity(self, share: float) -> None:
+        self.composites[FUSION].SetForegroundOpacity(min(max(share, 0.0), 1.0))
+
+    @property
+    def curtain(self) -> float:
+        """Share of the ultrasound's width, from the left, that is drawn aside in the fusion view."""
+        return self.fusionPicture.curtain
+
+    @curtain.setter
+    def curtain(self, share: float) -> None:
+        self.fusionPicture.curtain = min(max(share, 0.0), 1.0)
+
+    def freeze(self, nowSec: float, compare: bool = False) -> None:
+        """Hold the live picture; with ``compare`` only the fusion view holds it.
+
+        :raises RuntimeError: when there is no live picture.
+        """
+        state = self._live
+        self.freezer.freeze(state.frame if state is not None and state.frameLive else None, nowSec, compare)
+
+    def release(self) -> None:
+        """Go on live."""
+        self.freezer.release()
+
+    def attachOverlay(self, view: ViewName, renderer: Any) -> None:
+        """Draw the large numbers of a view on its renderer."""
+        if view in self.overlays:
+            self.overlays.pop(view).remove()
+        title, main, second = NUMBERS[view]
+        self.overlays[view] = NumberOverlay(renderer, title, main, second)
+
+    def update(self, state: SessionState) -> None:
+        """Show a state. Rendering is left to the host."""
+        self._live = state
+        shown = self.freezer.shown(state.frame, state.timeSec)
+        self._showPicture(FUSION, self.fusionPicture, shown.fusion)
+        self._showPicture(ULTRASOUND, self.ultrasoundPicture, shown.ultrasound)
+        probeLive = state.frameLive
+        if probeLive != self._probeShownLive:
+            self._probeShownLive = probeLive
+            for picture in (self.fusionPicture, self.ultrasoundPicture):
+                # Not live: half as bright. The banner says why.
+                picture.displayNode.SetWindowLevelMinMax(0, 255 if probeLive else 560)
+        path = None if state.plan is None else state.plan.path
+        tip = hub = None
+        if state.needleTipToRas is not None and state.plan is not None:
+            tip = state.needleTipToRas[:3, 3]
+            hub = tip - state.plan.needle.lengthMm * state.needleTipToRas[:3, 2]
+        guidance = state.displayed.guidance
+        for view, pose in self._poses(state, shown.fusion, shown.ultrasound).items():
+            self.drivers[view].show(pose)
+            self.strokes[view].show(pose, path, tip, hub, guidance)
+        self.scene3d.show(state, tip)
+        for view, overlay in self.overlays.items():
+            held = {FUSION: shown.fusionHeldSec, ULTRASOUND: shown.ultrasoundHeldSec, THREE_D: shown.ultrasoundHeldSec}.get(view)
+            overlay.show(state.displayed, "" if held is None else f"FROZEN {held:.0f} s")
+
+    def _poses(self, state: SessionState, fusion: UltrasoundFrame | None, ultrasound: UltrasoundFrame | None) -> dict[ViewName, SlicePose]:
+        poses: dict[ViewName, SlicePose] = {}
+        for view, frame in ((FUSION, fusion), (ULTRASOUND, ultrasound)):
+            if frame is not None:
+                rows, columns = frame.pixels.shape
+                poses[view] = imagePose(imagePlane(frame.imageToRas, columns, rows))
+        if state.plan is not None:
+            path = state.plan.path
+            poses[TARGET] = targetPose(path)
+            if self.followNeedle and state.needleLive and state.needleTipToRas is not None:
+                poses[PATH_ACROSS], poses[PATH_ALONG] = pathPoses(path, state.needleTipToRas[:3, 2], state.needleTipToRas[:3, 3])
+            else:
+                poses[PATH_ACROSS], poses[PATH_ALONG] = pathPoses(path)
+        return poses
+
+    @staticmethod
+    def _showPicture(view: ViewName, picture: UltrasoundDisplay, frame: UltrasoundFrame | None) -> None:
+        if frame is not None:
+            picture.show(frame)
+
+    def _showAnatomy(self, model: AnatomyModel) -> None:
+        contour = addDisplay(self.scene, model.node, self.sliceNodes.values(), model.color)
+        showContour(contour, model.contourPixels)
+        solid = addDisplay(self.scene, model.node, (self.scene3d.viewNode,), model.color, model.opacity)
+        solid.SetVisibility2D(False)
+
+    def slicePose(self, view: ViewName) -> FloatArray:
+        """SliceToRAS of a view as it stands."""
+        matrix = self.sliceNodes[view].GetSliceToRAS()
+        return np.array([[matrix.GetElement(row, column) for column in range(4)] for row in range(4)])
+
+    @property
+    def freezeMode(self) -> FreezeMode:
+        return self.freezer.mode

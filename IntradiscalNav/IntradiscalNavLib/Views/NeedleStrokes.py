@@ -1,0 +1,73 @@
+"""Needle and path as line strokes on a slice: solid inside the plane, dashed where they lie in front of it or behind it."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from FusionRegistrationLib.RigidTransform import FloatArray
+
+EMPTY: FloatArray = np.zeros((0, 2, 3))
+
+
+def dashes(startRas: npt.ArrayLike, endRas: npt.ArrayLike, dashMm: float = 3.0, gapMm: float = 2.0) -> FloatArray:
+    """Dash segments (n, 2, 3) from start to end; the last one is cut at the end."""
+    start, end = np.asarray(startRas, float), np.asarray(endRas, float)
+    length = float(np.linalg.norm(end - start))
+    if length < 1e-9:
+        return EMPTY
+    begins = np.arange(0.0, length, dashMm + gapMm)
+    ends = np.minimum(begins + dashMm, length)
+    shares = np.stack([begins, ends], axis=1) / length
+    result: FloatArray = start + shares[:, :, None] * (end - start)
+    return result
+
+
+def strokesOnPlane(
+    startRas: npt.ArrayLike,
+    endRas: npt.ArrayLike,
+    planePointRas: npt.ArrayLike,
+    planeNormalRas: npt.ArrayLike,
+    halfThicknessMm: float = 1.5,
+    dashMm: float = 3.0,
+    gapMm: float = 2.0,
+) -> tuple[FloatArray, FloatArray]:
+    """Split a straight segment at a slab about the plane.
+
+    :returns: solid segments inside the slab (0 or 1) and dash segments outside it, each (n, 2, 3), at their true places (not projected).
+    """
+    start, end = np.asarray(startRas, float), np.asarray(endRas, float)
+    normal, origin = np.asarray(planeNormalRas, float), np.asarray(planePointRas, float)
+    first, last = float((start - origin) @ normal), float((end - origin) @ normal)
+    change = last - first
+    if abs(change) < 1e-12:
+        enter, leave = (0.0, 1.0) if abs(first) <= halfThicknessMm else (1.0, 1.0)
+    else:
+        crossings = sorted(((-halfThicknessMm - first) / change, (halfThicknessMm - first) / change))
+        enter, leave = max(crossings[0], 0.0), min(crossings[1], 1.0)
+    if enter >= leave:
+        return EMPTY, dashes(start, end, dashMm, gapMm)
+    at = [start + share * (end - start) for share in (enter, leave)]
+    # Dashes start at the plane, so they stay still there while the far end moves.
+    return np.array([at]), np.concatenate([dashes(at[0], start, dashMm, gapMm), dashes(at[1], end, dashMm, gapMm)])
+
+
+def circle(
+    centerRas: npt.ArrayLike, firstAxisRas: npt.ArrayLike, secondAxisRas: npt.ArrayLike, radiusMm: float, count: int = 48
+) -> FloatArray:
+    """Circle as segments (count, 2, 3) in the plane of two unit axes."""
+    angles = np.linspace(0.0, 2 * np.pi, count + 1)
+    points = np.asarray(centerRas, float) + radiusMm * (
+        np.cos(angles)[:, None] * np.asarray(firstAxisRas, float) + np.sin(angles)[:, None] * np.asarray(secondAxisRas, float)
+    )
+    result: FloatArray = np.stack([points[:-1], points[1:]], axis=1)
+    return result
+
+
+def cross(
+    centerRas: npt.ArrayLike, firstAxisRas: npt.ArrayLike, secondAxisRas: npt.ArrayLike, armMm: float, gapMm: float = 0.0
+) -> FloatArray:
+    """Cross of four arms as segments (4, 2, 3), each from ``gapMm`` to ``armMm`` off the centre."""
+    center = np.asarray(centerRas, float)
+    directions = [sign * np.asarray(axis, float) for axis in (firstAxisRas, secondAxisRas) for sign in (1.0, -1.0)]
+    return np.array([[center + gapMm * direction, center + armMm * direction] for direction in directions])

@@ -1,0 +1,130 @@
+"""Large numbers in the corner of a view, readable from two metres, and the reason when a number can't be shown.
+
+Works on any renderer: in Slicer that of a slice or 3D widget, headless that of an off-screen view.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from IntradiscalNavLib.Guidance.DisplayedGuidance import DisplayedGuidance, DisplayedNumber, GuidanceNumber
+from IntradiscalNavLib.Guidance.ProximityAlert import LEVEL_COLORS, AlertLevel
+
+BIG_SHARE = 0.125
+"""Height of the large digits as a share of the view's height: 60 pixels in a view of 480, 14 mm on a usual monitor, 24' of arc at 2 m."""
+
+LABEL_SHARE = 0.042
+TEXT_COLOR = (1.0, 1.0, 1.0)
+LABEL_COLOR = (0.80, 0.83, 0.88)
+BANNER_BACKGROUND = (0.45, 0.17, 0.0)
+PANEL_BACKGROUND = (0.0, 0.0, 0.0)
+
+
+class NumberOverlay:
+    """Texts of one view: title (top left), a large number (bottom left), a second one (bottom right), a banner below the title."""
+
+    def __init__(self, renderer: Any, title: str, main: GuidanceNumber | None, second: GuidanceNumber | None = None) -> None:
+        self._renderer = renderer
+        self._title, self._main, self._second = title, main, second
+        self._texts = {name: self._makeText() for name in ("title", "big", "label", "bigRight", "labelRight", "banner")}
+        self._shown: dict[str, tuple[Any, ...]] = {}
+
+    def _makeText(self) -> Any:
+        import vtk
+
+        actor = vtk.vtkTextActor()
+        actor.SetTextScaleModeToNone()
+        text = actor.GetTextProperty()
+        text.SetFontFamilyToArial()
+        text.SetShadow(False)
+        text.SetBackgroundColor(*PANEL_BACKGROUND)
+        text.SetBackgroundOpacity(0.55)
+        actor.SetVisibility(False)
+        actor.SetLayerNumber(5)
+        self._renderer.AddViewProp(actor)
+        return actor
+
+    def show(self, displayed: DisplayedGuidance, banner: str = "", titleSuffix: str = "") -> bool:
+        """Show this state; True when anything changed on the screen. ``banner`` comes before the reasons of what isn't live."""
+        width, height = self._renderer.GetSize()
+        if width < 2 or height < 2:
+            return False
+        big, small = max(int(height * BIG_SHARE), 18), max(int(height * LABEL_SHARE), 11)
+        edge = max(small // 2, 5)
+        title = f"{self._title}{titleSuffix}"
+        if displayed.needleName:
+            title += f"   {displayed.needleName} → {displayed.targetName}"
+        changed = self._put("title", title, LABEL_COLOR, small, (edge, height - edge), "left", "top")
+        for side, number, x, justification in (("", self._main, edge, "left"), ("Right", self._second, width - edge, "right")):
+            item = displayed.numbers[number] if number is not None else None
+            color = LEVEL_COLORS[AlertLevel.UNKNOWN] if item is None or not item.live else self._color(item)
+            text = "" if item is None else item.text
+            size = _fittedSize(big if side == "" else int(big * 0.62), text, width)
+            changed |= self._put(f"big{side}", text, color, size, (x, edge + small + 4), justification, "bottom", bold=True)
+            changed |= self._put(f"label{side}", "" if item is None else item.label, LABEL_COLOR, small, (x, edge), justification, "bottom")
+        lines = [banner] if banner else []
+        lines += [
+            f"{role.upper()} {tool.state}: {tool.reason}" if tool.reason else f"{role.upper()} {tool.state}"
+            for role, tool in displayed.notLive.items()
+        ]
+        lines += list(displayed.warnings)
+        text = "\n".join(_wrapped(line, max(int(width / (0.55 * small)), 12)) for line in lines)
+        changed |= self._put("banner", text, TEXT_COLOR, small, (width // 2, height - edge - 2 * small), "center", "top", bold=True)
+        return changed
+
+    @staticmethod
+    def _color(item: DisplayedNumber) -> tuple[float, float, float]:
+        return TEXT_COLOR if item.level is AlertLevel.CLEAR else LEVEL_COLORS[item.level]
+
+    def _put(
+        self,
+        name: str,
+        text: str,
+        color: tuple[float, float, float],
+        size: int,
+        position: tuple[int, int],
+        justification: str,
+        vertical: str,
+        bold: bool = False,
+    ) -> bool:
+        key = (text, color, size, position)
+        if self._shown.get(name) == key:
+            return False
+        self._shown[name] = key
+        actor = self._texts[name]
+        actor.SetVisibility(bool(text))
+        if text:
+            actor.SetInput(text)
+            properties = actor.GetTextProperty()
+            properties.SetColor(*color)
+            properties.SetFontSize(size)
+            properties.SetBold(bold)
+            getattr(
+                properties,
+                {"left": "SetJustificationToLeft", "right": "SetJustificationToRight", "center": "SetJustificationToCentered"}[
+                    justification
+                ],
+            )()
+            getattr(properties, {"top": "SetVerticalJustificationToTop", "bottom": "SetVerticalJustificationToBottom"}[vertical])()
+            if name == "banner":
+                properties.SetBackgroundColor(*BANNER_BACKGROUND)
+                properties.SetBackgroundOpacity(0.9)
+            actor.SetPosition(*position)
+        return True
+
+    def remove(self) -> None:
+        """Take the texts out of the renderer."""
+        for actor in self._texts.values():
+            self._renderer.RemoveViewProp(actor)
+        self._texts.clear()
+
+
+def _fittedSize(size: int, text: str, width: int) -> int:
+    """Smaller digits where the view is too narrow for the text (a bold digit is about 0.58 of its size wide)."""
+    return min(size, int(0.6 * width / max(0.58 * len(text), 1.0))) if text else size
+
+
+def _wrapped(line: str, columns: int) -> str:
+    import textwrap
+
+    return "\n".join(textwrap.wrap(line, columns))

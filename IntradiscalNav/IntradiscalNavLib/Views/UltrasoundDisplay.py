@@ -1,0 +1,139 @@
+"""The ultrasound picture as the views show it: live or frozen, behind a curtain, with the outside of the fan cut away.
+
+The streamed volume node is left as it is. What is shown is a copy, which costs a fraction of a millisecond and gives the split curtain
+and the freeze without any change to what is recorded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from FusionRegistrationLib.RigidTransform import FloatArray
+from IntradiscalNavLib.Views.DisplayNodes import makeNode, setMatrix
+
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class UltrasoundFrame:
+    """One picture (rows, columns) uint8 with its place: ``imageToRas`` maps (column, row, 0, 1) to RAS mm.
+
+    ``stamp`` changes whenever the pixels do (the buffer itself is reused by the stream).
+    """
+
+    pixels: Pixels
+    imageToRas: FloatArray
+    stamp: int = 0
+
+
+class FanMask:
+    """Where the picture carries ultrasound: every pixel that was ever lit, closed to a solid region. Learned from the first frames."""
+
+    def __init__(self, threshold: int = 2, frames: int = 30) -> None:
+        self._threshold, self._left = threshold, frames
+        self._frames = frames
+        self._lit: npt.NDArray[np.bool_] | None = None
+        self.mask: npt.NDArray[np.bool_] | None = None
+
+    def learn(self, pixels: Pixels) -> bool:
+        """Take a frame; True when the mask changed. Starts again when the size changes."""
+        if self._lit is None or self._lit.shape != pixels.shape:
+            self._lit, self._left, self.mask = np.zeros(pixels.shape, bool), self._frames, None
+        if self._left == 0:
+            return False
+        self._left -= 1
+        lit = pixels >= self._threshold
+        if self.mask is not None and not (lit & ~self.mask).any():
+            return False
+        self._lit |= lit
+        self.mask = _filled(self._lit)
+        return True
+
+
+def _filled(lit: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Between the outermost lit pixels of each row and of each column: solid, and exact for fans and rectangles."""
+
+    def between(array: npt.NDArray[np.bool_], axis: int) -> npt.NDArray[np.bool_]:
+        forward = np.logical_or.accumulate(array, axis)
+        backward = np.flip(np.logical_or.accumulate(np.flip(array, axis), axis), axis)
+        result: npt.NDArray[np.bool_] = forward & backward
+        return result
+
+    result: npt.NDArray[np.bool_] = between(lit, 1) & between(lit, 0)
+    return result
+
+
+class UltrasoundDisplay:
+    """Display volume and its transform in the scene.
+
+    ``curtain``: share of the image's width, from the left, where the ultrasound is drawn aside so that the CT alone is seen
+    (0 none, 1 all).
+    """
+
+    def __init__(self, scene: Any, name: str = "NavUltrasoundShown") -> None:
+        self._scene = scene
+        self.transformNode = makeNode(scene, "vtkMRMLLinearTransformNode", f"{name}ToRAS")
+        self.volumeNode = makeNode(scene, "vtkMRMLScalarVolumeNode", name)
+        self.displayNode = makeNode(scene, "vtkMRMLScalarVolumeDisplayNode", f"{name}Display")
+        self.displayNode.AutoWindowLevelOff()
+        self.displayNode.SetWindowLevelMinMax(0, 255)
+        self.displayNode.SetAndObserveColorNodeID("vtkMRMLColorTableNodeGrey")
+        # Pixels of value 0 are see-through: outside the fan and behind the curtain. Inside, black is shown as 1.
+        self.displayNode.SetThreshold(1, 255)
+        self.displayNode.ApplyThresholdOn()
+        self.volumeNode.SetAndObserveDisplayNodeID(self.displayNode.GetID())
+        self.volumeNode.SetAndObserveTransformNodeID(self.transformNode.GetID())
+        self.curtain = 0.0
+        self.fan = FanMask()
+        self._image: Any = None
+        self._view: Pixels | None = None
+        self._key: tuple[object, ...] = ()
+        self._matrix: FloatArray | None = None
+
+    def show(self, frame: UltrasoundFrame) -> None:
+        """Show a frame at its place. Nothing is done for pixels or a place that are shown already."""
+        if self._matrix is None or not np.array_equal(self._matrix, frame.imageToRas):
+            self._matrix = frame.imageToRas.copy()
+            matrix = frame.imageToRas.copy()
+            # The scanner gives no thickness; one unit of the third axis is a pixel's mean size along the plane's normal.
+            normal = np.cross(matrix[:3, 0], matrix[:3, 1])
+            matrix[:3, 2] = normal / np.sqrt(np.linalg.norm(normal))
+            setMatrix(self.transformNode, matrix)
+        key = (frame.stamp, id(frame.pixels) if frame.stamp == 0 else 0, self.curtain)
+        if key != self._key:
+            self._key = key
+            self._copy(frame)
+
+    def _copy(self, frame: UltrasoundFrame) -> None:
+        rows, columns = frame.pixels.shape
+        if self._view is None or self._view.shape != (rows, columns):
+            self._allocate(rows, columns)
+        assert self._view is not None
+        self.fan.learn(frame.pixels)
+        np.maximum(frame.pixels, 1, out=self._view)
+        if self.fan.mask is not None:
+            self._view *= self.fan.mask
+        cut = round(np.clip(self.curtain, 0.0, 1.0) * columns)
+        if cut:
+            self._view[:, :cut] = 0
+        self._image.GetPointData().GetScalars().Modified()
+        self._image.Modified()
+
+    def _allocate(self, rows: int, columns: int) -> None:
+        import vtk
+        from vtkmodules.util.numpy_support import vtk_to_numpy
+
+        self._image = vtk.vtkImageData()
+        self._image.SetDimensions(columns, rows, 1)
+        self._image.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 1)
+        self._view = vtk_to_numpy(self._image.GetPointData().GetScalars()).reshape(rows, columns)
+        self.volumeNode.SetAndObserveImageData(self._image)
+
+    @property
+    def image(self) -> Any:
+        """vtkImageData that is shown; None before the first frame."""
+        return self._image
