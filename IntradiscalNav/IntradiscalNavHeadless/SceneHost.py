@@ -161,11 +161,18 @@ class SceneHost:
         path = pathlib.Path(path)
         if not path.parent.is_dir():
             raise OSError(f"Can't save the scene: the folder {path.parent} does not exist. Create it or choose another.")
-        partial = path.with_name(path.stem + ".partial" + path.suffix)
-        if not self.files.saveNodes("SceneFile", {"fileName": str(partial)}) or not partial.is_file():
-            partial.unlink(missing_ok=True)
-            raise OSError(f"Can't write the scene {path}: check the free space and the permissions of {path.parent}.")
-        os.replace(partial, path)
+        # In a folder beside it, under its final name: the name becomes the name of the folder inside the bundle.
+        try:
+            beside = pathlib.Path(tempfile.mkdtemp(prefix=".saving-", dir=path.parent))
+        except OSError as error:
+            raise OSError(f"Can't save the scene into {path.parent}: {error.strerror}.") from error
+        try:
+            partial = beside / path.name
+            if not self.files.saveNodes("SceneFile", {"fileName": str(partial)}) or not partial.is_file():
+                raise OSError(f"Can't write the scene {path}: check the free space and the permissions of {path.parent}.")
+            os.replace(partial, path)
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
         return path
 
     def loadScene(self, path: pathlib.Path | str, clear: bool = True) -> None:
