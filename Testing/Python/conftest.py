@@ -1,0 +1,30 @@
+"""Fixtures of the suites that open panels."""
+
+import pathlib
+import sys
+
+import pytest
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
+for folder in ("Testing/QtStandIns", "Testing"):
+    if str(REPOSITORY / folder) not in sys.path:
+        sys.path.insert(0, str(REPOSITORY / folder))
+
+
+@pytest.fixture
+def panels():
+    """The panel host with an empty scene; fails the test when a slot raised."""
+    pytest.importorskip("PySide6", reason="PySide6-Essentials is needed for the tests of panels: pip install -e '.[test]'")
+    import PanelHost
+    import PythonQtStyle
+
+    host = PanelHost.start()
+    host.scene.Clear(0)
+    PythonQtStyle.slotErrors.clear()
+    host.statusMessages.clear()
+    yield host
+    for widget in list(host.openWidgets):
+        host.closePanel(widget)
+    errors = list(PythonQtStyle.slotErrors)
+    host.scene.Clear(0)
+    assert not errors, f"a slot raised: {errors}"

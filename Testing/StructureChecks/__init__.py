@@ -1,0 +1,1 @@
+"""Static checks of the repository; each takes the repository folder and returns findings, one line each."""
