@@ -1,7 +1,7 @@
 """Recordings made by PLUS: ``.igs.mha``, ``.mha``, ``.igs.nrrd``, ``.seq.nrrd`` with fields per frame.
 
-The image of a recording is brought to PLUS's standard orientation MF (columns from the marked to the unmarked side of the probe, rows from near
-to far), which is what PlusServer sends and what ImageToProbe calibrations are made for.
+The image of a recording is brought to PLUS's standard orientation MF (column numbers grow towards the marked side of the probe, row numbers
+away from it), which is what PlusServer sends and what ImageToProbe calibrations are made for.
 """
 
 from __future__ import annotations
@@ -127,10 +127,10 @@ def readPlusRecording(path: str | pathlib.Path) -> PlusRecording:
 
 
 def orientedToMarkedFar(voxels: npt.NDArray[Any], orientation: str, path: pathlib.Path) -> npt.NDArray[Any]:
-    """Frames (n, rows, columns, ...) of a PLUS orientation brought to MF: columns grow to the unmarked... marked side's far end, rows to far.
+    """Frames (n, rows, columns, ...) of a PLUS orientation brought to MF.
 
-    The first letter tells where columns grow to (M marked, U unmarked), the second where rows grow to (F far, N near); the two may be
-    swapped (FM: the file's columns run near to far). The third letter of volumes is left alone.
+    The first letter tells where column numbers grow to (M marked, U unmarked side), the second where row numbers grow to (F far, N near);
+    FM and the like are their transposes. The third letter, of volumes, is left alone.
 
     :raises UnreadableRecordingError: for letters that mean nothing.
     """
@@ -138,7 +138,9 @@ def orientedToMarkedFar(voxels: npt.NDArray[Any], orientation: str, path: pathli
     if letters in ("", "XX"):
         return voxels
     if set(letters) not in ({"M", "F"}, {"M", "N"}, {"U", "F"}, {"U", "N"}):
-        raise UnreadableRecordingError(f"{path} has image orientation {orientation}, which is not one of MF, MN, UF, UN or their transposes.")
+        raise UnreadableRecordingError(
+            f"{path} has image orientation {orientation}, which is not one of MF, MN, UF, UN or their transposes."
+        )
     if letters[0] in "FN":
         voxels = np.swapaxes(voxels, 1, 2)
         letters = letters[::-1]
@@ -286,6 +288,7 @@ def _voxels(data: bytes, layout: _Layout, path: pathlib.Path) -> npt.NDArray[Any
             packed = memoryview(beside.read_bytes())
         except OSError as error:
             raise UnreadableRecordingError(f"The pixels of {path} should be in {beside}: {error.strerror or error}.") from error
+    raw: bytes | memoryview
     try:
         if layout.encoding == "zlib":
             raw = zlib.decompressobj().decompress(packed, size)

@@ -143,13 +143,13 @@ class OpenIGTLinkServer:
             time.sleep(0.005)
         return len(self.clients) >= count
 
-    def send(self, message: OpenIGTLinkMessage, client: ServerClient | None = None) -> None:
-        """Send to all clients, or to one; returns at once. Each client gets the header version it understands."""
+    def send(self, message: OpenIGTLinkMessage, client: ServerClient | None = None, headerVersion: int | None = None) -> None:
+        """Send to all clients, or to one; returns at once. Each client gets the header version it understands, or the one given."""
         encoded: dict[int, bytes] = {}
         for receiver in (client,) if client is not None else self.clients:
             if isinstance(message, TrackingDataMessage) and not self._wantsTracking(receiver):
                 continue
-            version = receiver.headerVersion
+            version = receiver.headerVersion if headerVersion is None else headerVersion
             if version not in encoded:
                 encoded[version] = encodeMessage(message, version)
             self._sendBytes(receiver, message.messageType, encoded[version])
