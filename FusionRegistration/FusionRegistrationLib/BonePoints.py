@@ -35,12 +35,15 @@ class BonePoints:
         It is the direction and depth along which a wrong speed of sound displaces the point.
     frames: (n,) number of the ultrasound frame, ascending in time; None counts every point as its own frame.
     confidence: (n,) in (0, 1]; None counts all alike.
+    elevations: (n, 3), unit normal of the image plane the point was seen in, in the Reference frame; None when unknown. The slice has a
+        thickness, and on bone that slopes along this direction the nearest part of it echoes first.
     """
 
     pointsReference: FloatArray
     beamOffsetsMm: FloatArray | None = None
     frames: npt.NDArray[np.int64] | None = None
     confidence: FloatArray | None = None
+    elevations: FloatArray | None = None
 
     def __post_init__(self) -> None:
         count = len(self.pointsReference)
@@ -50,6 +53,8 @@ class BonePoints:
             raise ValueError("Bone points hold NaN or infinite coordinates: a frame without a valid pose was not left out.")
         if self.beamOffsetsMm is not None and self.beamOffsetsMm.shape != (count, 3):
             raise ValueError("Every bone point needs its beam offset (n, 3).")
+        if self.elevations is not None and self.elevations.shape != (count, 3):
+            raise ValueError("Every bone point needs the normal of its image plane (n, 3).")
         for name, values in (("frame number", self.frames), ("confidence", self.confidence)):
             if values is not None and len(values) != count:
                 raise ValueError(f"Every bone point needs its {name}: {len(values)} given for {count} points.")
@@ -72,6 +77,7 @@ class BonePoints:
             None if self.beamOffsetsMm is None else self.beamOffsetsMm[chosen],
             None if self.frames is None else self.frames[chosen],
             None if self.confidence is None else self.confidence[chosen],
+            None if self.elevations is None else self.elevations[chosen],
         )
 
     def beamDirection(self) -> FloatArray | None:
@@ -96,9 +102,8 @@ def joinBonePoints(parts: Sequence[BonePoints]) -> BonePoints:
         values = [getattr(part, name) for part in parts]
         return None if any(value is None for value in values) else np.concatenate(values)
 
-    return BonePoints(
-        np.concatenate([part.pointsReference for part in parts]), joined("beamOffsetsMm"), joined("frames"), joined("confidence")
-    )
+    names = ("beamOffsetsMm", "frames", "confidence", "elevations")
+    return BonePoints(np.concatenate([part.pointsReference for part in parts]), **{name: joined(name) for name in names})
 
 
 def checkSweep(points: BonePoints) -> None:

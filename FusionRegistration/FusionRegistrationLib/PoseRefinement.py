@@ -11,6 +11,7 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
+from FusionRegistrationLib.BonePoints import BonePoints
 from FusionRegistrationLib.PoseSearch import rotationsFromVectors
 from FusionRegistrationLib.SignedDistanceTable import SignedDistanceTable
 
@@ -35,15 +36,17 @@ class RefinedPose:
     """rotation, translationMm map points centred at the reference centre to RAS; depthScale multiplies beam offsets.
 
     covariance: 6x6 twist (rad, mm) about translationMm, the place of the cloud's centre in RAS.
-    distancesMm: (n,) signed distances after the fit. weights: (n,) robust weights in [0, 1].
+    sliceHalfWidthMm: fitted half thickness of the scan plane. residualsMm: (n,) distances from the surface less what slice thickness
+    and noise explain. weights: (n,) robust weights in [0, 1]. noiseMm: robust standard deviation of the residuals.
     """
 
     rotation: FloatArray
     translationMm: FloatArray
     depthScale: float
     depthScaleSigma: float
+    sliceHalfWidthMm: float
     covariance: FloatArray
-    distancesMm: FloatArray
+    residualsMm: FloatArray
     weights: FloatArray
     noiseMm: float
     converged: bool
@@ -51,99 +54,115 @@ class RefinedPose:
 
 @dataclasses.dataclass(frozen=True)
 class RefinementParameters:
-    """kernelMm: Geman-McClure scale. depthScaleSigma: prior standard deviation of the relative depth error; 0 keeps depths as they are.
+    """What is known beforehand of ultrasound's errors.
 
-    pointsPerFrame: how many points of a frame count as independent when the data are weighed against priors.
+    kernelMm: Geman-McClure scale. depthScaleSigma: standard deviation of the relative depth error (speed of sound); 0: depths are exact.
+    sliceHalfWidthMm, sliceHalfWidthSigmaMm: how far from its plane the probe still hears bone, and how sure that is; the nearest part of
+    sloping bone within it echoes first. pointNoiseMm: localisation noise of a point; on convex bone noise moves points outwards on
+    average, by half its variance times the curvature. pointsPerFrame: how many points of a frame count as independent.
     """
 
     kernelMm: float = 1.2
-    iterations: int = 12
+    iterations: int = 15
     depthScaleSigma: float = 0.015
+    sliceHalfWidthMm: float = 0.8
+    sliceHalfWidthSigmaMm: float = 0.5
+    pointNoiseMm: float = 0.6
     pointsPerFrame: float = 4.0
+
+
+PINNED = 1e9
+"""Precision that keeps an unknown where it is."""
 
 
 def refinePose(
     table: SignedDistanceTable,
-    centred: FloatArray,
-    offsets: FloatArray | None,
-    confidence: FloatArray | None,
-    clusters: npt.NDArray[np.int64],
+    points: BonePoints,
+    centreReference: FloatArray,
     rotation: FloatArray,
     translationMm: FloatArray,
     parameters: RefinementParameters,
     prior: PosePrior | None = None,
-    priorCentreReference: FloatArray | None = None,
 ) -> RefinedPose:
-    """Robust Gauss-Newton from a pose near the answer.
+    """Robust Gauss-Newton from a pose near the answer: six unknowns of the pose, the depth scale, the thickness of the scan plane.
 
-    centred: (n, 3) points minus the centre. offsets: (n, 3) beam offsets or None. clusters: (n,) frame of every point.
-    prior: of the whole transform; priorCentreReference is then the centre the points were reduced by.
+    rotation, translationMm: map points minus centreReference to RAS. prior: knowledge of the whole transform that takes part in the fit.
     """
-    rotation, translation, scale = rotation.copy(), np.asarray(translationMm, float).copy(), 0.0
+    rotation, translation = rotation.copy(), np.asarray(translationMm, float).copy()
+    centred = points.pointsReference - centreReference
     count = len(centred)
-    relative = np.ones(count) if confidence is None else confidence / confidence.mean()
-    withScale = offsets is not None and parameters.depthScaleSigma > 0
-    size = 7 if withScale else 6
-    squaredKernel = parameters.kernelMm**2
-    clusterIds, clusterOf = np.unique(clusters, return_inverse=True)
+    offsets = np.zeros_like(centred) if points.beamOffsetsMm is None else points.beamOffsetsMm
+    elevations = np.zeros_like(centred) if points.elevations is None else points.elevations
+    relative = np.ones(count) if points.confidence is None else points.confidence / points.confidence.mean()
+    clusterIds, clusterOf = np.unique(points.frames if points.frames is not None else np.arange(count), return_inverse=True)
     independent = min(count, parameters.pointsPerFrame * len(clusterIds)) / count
-    noise = parameters.kernelMm
+    nuisance = np.array([0.0, parameters.sliceHalfWidthMm if points.elevations is not None else 0.0])
+    expected = nuisance.copy()
+    precision = np.full(2, PINNED)
+    if points.beamOffsetsMm is not None and parameters.depthScaleSigma > 0:
+        precision[0] = parameters.depthScaleSigma**-2
+    if points.elevations is not None and parameters.sliceHalfWidthSigmaMm > 0:
+        precision[1] = parameters.sliceHalfWidthSigmaMm**-2
+    squaredKernel = parameters.kernelMm**2
+    jacobian = np.empty((count, 8))
     moved = np.inf
-    jacobian = np.empty((count, size))
     for _ in range(parameters.iterations):
-        bent = centred if not withScale or offsets is None else centred + scale * offsets
-        turned = bent @ rotation.T
-        distance, normal = table.distancesAndGradients(turned + translation)
+        turned = (centred + nuisance[0] * offsets) @ rotation.T
+        place = turned + translation
+        distance, normal = table.distancesAndGradients(place)
         jacobian[:, :3] = np.cross(turned, normal)
         jacobian[:, 3:6] = normal
-        if withScale and offsets is not None:
-            jacobian[:, 6] = ((offsets @ rotation.T) * normal).sum(axis=1)
-        robust = relative * (squaredKernel / (squaredKernel + distance * distance)) ** 2
-        noise = max(0.2, float(np.sqrt((robust * distance * distance).sum() / robust.sum())))
-        information = (jacobian * robust[:, None]).T @ jacobian * (independent / noise**2)
-        gradient = jacobian.T @ (robust * distance) * (independent / noise**2)
-        if withScale:
-            information[6, 6] += 1.0 / parameters.depthScaleSigma**2
-            gradient[6] += scale / parameters.depthScaleSigma**2
-        if prior is not None and priorCentreReference is not None:
-            precision, error = _priorTwist(prior, rotation, translation, priorCentreReference)
-            information[:6, :6] += precision
-            gradient[:6] += precision @ error
+        jacobian[:, 6] = ((offsets @ rotation.T) * normal).sum(axis=1)
+        jacobian[:, 7] = -np.abs(((elevations @ rotation.T) * normal).sum(axis=1))
+        residual = distance + nuisance[1] * jacobian[:, 7] - 0.5 * parameters.pointNoiseMm**2 * table.curvatures(place)
+        robust = relative * (squaredKernel / (squaredKernel + residual * residual)) ** 2
+        noise = max(0.2, float(np.sqrt((robust * residual * residual).sum() / robust.sum())))
+        worth = independent / noise**2
+        information = (jacobian * robust[:, None]).T @ jacobian * worth
+        gradient = jacobian.T @ (robust * residual) * worth
+        information[[6, 7], [6, 7]] += precision
+        gradient[6:] += precision * (nuisance - expected)
+        if prior is not None:
+            priorPrecision, error = _priorTwist(prior, rotation, translation, centreReference)
+            information[:6, :6] += priorPrecision
+            gradient[:6] += priorPrecision @ error
         information[np.arange(3), np.arange(3)] += 1e-3 * independent * count
         information[np.arange(3, 6), np.arange(3, 6)] += 1e-6 * independent * count
         step = -np.linalg.solve(information, gradient)
         step /= max(1.0, float(np.linalg.norm(step[3:6])) / 3.0, float(np.linalg.norm(step[:3])) / 0.1)
         rotation = rotationsFromVectors(step[None, :3])[0] @ rotation
         translation = translation + step[3:6]
-        if withScale:
-            scale = float(np.clip(scale + step[6], -0.1, 0.1))
+        nuisance = np.clip(nuisance + step[6:], [-0.1, 0.0], [0.1, 4.0])
         moved = float(np.linalg.norm(step[3:6]) + 40.0 * np.linalg.norm(step[:3]))
         if moved < 2e-3:
             break
     left, _, right = np.linalg.svd(rotation)
-    rotation = left @ right
-    scores = jacobian * (robust * distance)[:, None] * (independent / noise**2)
-    perCluster = np.zeros((len(clusterIds), size))
-    np.add.at(perCluster, clusterOf, scores)
-    inverse = np.linalg.inv(information)
-    correction = len(clusterIds) / max(len(clusterIds) - 1, 1)
-    sandwich = correction * inverse @ (perCluster.T @ perCluster) @ inverse
-    # The larger of the two opinions in every direction keeps few frames from looking sure by accident.
-    covariance = _upperBound(sandwich, inverse)
-    covariance[:3, :3] += FLOOR_ROTATION_RAD**2 * np.eye(3)
-    covariance[3:6, 3:6] += FLOOR_TRANSLATION_MM**2 * np.eye(3)
-    finalDistance = table.distances((centred if not withScale or offsets is None else centred + scale * offsets) @ rotation.T + translation)
+    covariance = _clusteredCovariance(jacobian * (robust * residual * worth)[:, None], clusterOf, len(clusterIds), information)
     return RefinedPose(
-        rotation,
+        left @ right,
         translation,
-        1.0 + scale,
-        float(np.sqrt(covariance[6, 6])) if withScale else 0.0,
+        1.0 + float(nuisance[0]),
+        float(np.sqrt(covariance[6, 6])) if precision[0] < PINNED else 0.0,
+        float(nuisance[1]),
         covariance[:6, :6],
-        finalDistance,
+        residual,
         robust / relative,
         noise,
         bool(moved < 0.05),
     )
+
+
+def _clusteredCovariance(scores: FloatArray, clusterOf: npt.NDArray[np.intp], clusters: int, information: FloatArray) -> FloatArray:
+    """Sandwich covariance with frames as clusters, at least the model's own in every direction, and at least the floor."""
+    perCluster = np.zeros((clusters, scores.shape[1]))
+    np.add.at(perCluster, clusterOf, scores)
+    inverse = np.linalg.inv(information)
+    sandwich = clusters / max(clusters - 1, 1) * inverse @ (perCluster.T @ perCluster) @ inverse
+    # The larger of the two opinions in every direction keeps few frames from looking sure by accident.
+    covariance = _upperBound(sandwich, inverse)
+    covariance[:3, :3] += FLOOR_ROTATION_RAD**2 * np.eye(3)
+    covariance[3:6, 3:6] += FLOOR_TRANSLATION_MM**2 * np.eye(3)
+    return covariance
 
 
 def _priorTwist(

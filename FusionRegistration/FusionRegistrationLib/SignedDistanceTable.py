@@ -13,6 +13,7 @@ because the transform breaks ties to one side, and near the surface from an exac
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +52,27 @@ class SignedDistanceTable:
         row = self.rows[flat].astype(float)
         distance: FloatArray = row[:, 0] + self.spacingMm * ((cell - nearest) * row[:, 1:]).sum(axis=1)
         return distance, row[:, 1:]
+
+    @functools.cached_property
+    def curvature(self) -> Float32Array:
+        """Sum of the two principal curvatures (1/mm) of the surfaces of equal distance at every voxel: the divergence of the gradient.
+
+        Taken over two voxels and limited to +-0.5, so edges thinner than the table resolves stay finite.
+        """
+        nx, ny, nz = self.shape
+        grid = self.rows.reshape(nz, ny, nx, 4)
+        result = np.zeros((nz, ny, nx), np.float32)
+        result[:, :, 1:-1] += grid[:, :, 2:, 1] - grid[:, :, :-2, 1]
+        result[:, 1:-1, :] += grid[:, 2:, :, 2] - grid[:, :-2, :, 2]
+        result[1:-1, :, :] += grid[2:, :, :, 3] - grid[:-2, :, :, 3]
+        return np.clip(result / (2.0 * self.spacingMm), -0.5, 0.5).ravel()
+
+    def curvatures(self, pointsRas: npt.ArrayLike) -> FloatArray:
+        """Sum of the principal curvatures (1/mm) at the voxels nearest to points (n, 3)."""
+        cell = np.rint((np.asarray(pointsRas, float).reshape(-1, 3) - self.originRas) / self.spacingMm)
+        index = np.clip(cell, 0, np.array(self.shape) - 1).astype(np.int64)
+        result: FloatArray = self.curvature[(index[:, 2] * self.shape[1] + index[:, 1]) * self.shape[0] + index[:, 0]].astype(float)
+        return result
 
     def decimated(self, step: int) -> SignedDistanceTable:
         """Every step-th voxel of the table; distances at voxel centres stay as they are."""

@@ -97,17 +97,19 @@ def registerSurface(
         # The beams and the sweep give the heading; only its error and the step between places is left to search.
         search = dataclasses.replace(chosen.search, starts=max(128, chosen.search.starts // 4), radiusMm=20.0, radiusDeg=25.0)
     poses = searchPoses(prepared, surface, centres, search)
-    refined = _refineFinalists(prepared, fitted, surface, poses, chosen, prior)
+    refined = refinePose(
+        surface.table, fitted, prepared.centreReference, poses.rotations[0], poses.translationsMm[0], chosen.refinement, prior
+    )
     transform = rigidFrom(refined.rotation, refined.translationMm - refined.rotation @ prepared.centreReference)
     capture = _checkCapture(transform, centres, prepared, poses, search)
     cost = _comparisonCosts(prepared, surface, [transform])[0][0]
     levels = _checkLevels(transform, cost, prepared, surface, chosen) if chosen.checkLevels else None
 
-    mapped = _mapped(points, transform, refined.depthScale, prepared.centreReference)
+    mapped = _mapped(points, transform, refined.depthScale)
     residuals = surface.table.distances(mapped)
     confidence = np.ones(len(points)) if points.confidence is None else points.confidence
     inlierShare = float((confidence * (np.abs(residuals) < INLIER_MM)).sum() / confidence.sum())
-    heldResiduals = np.abs(surface.table.distances(_mapped(held, transform, refined.depthScale, prepared.centreReference)))
+    heldResiduals = np.abs(surface.table.distances(_mapped(held, transform, refined.depthScale)))
     if len(heldResiduals) == 0:
         warnings.append("Too few points to keep some out of the fit: the hold-out distance is that of the fitted points.")
         heldResiduals = np.abs(residuals)
@@ -152,34 +154,8 @@ def _splitHoldOut(points: BonePoints, chosen: SurfaceRegistrationParameters) -> 
     return points.take(kept), points.take(np.flatnonzero(held))
 
 
-def _refineFinalists(
-    prepared: PreparedPoints,
-    fitted: BonePoints,
-    surface: BoneSurface,
-    poses: Poses,
-    chosen: SurfaceRegistrationParameters,
-    prior: PosePrior | None,
-) -> RefinedPose:
-    """Refine the best pose of the search with all fitted points."""
-    centred = fitted.pointsReference - prepared.centreReference
-    clusters = fitted.frames if fitted.frames is not None else np.arange(len(fitted))
-    return refinePose(
-        surface.table,
-        centred,
-        fitted.beamOffsetsMm,
-        fitted.confidence,
-        np.asarray(clusters, np.int64),
-        poses.rotations[0],
-        poses.translationsMm[0],
-        chosen.refinement,
-        prior,
-        prepared.centreReference,
-    )
-
-
-def _mapped(points: BonePoints, transform: FloatArray, depthScale: float, centreReference: FloatArray) -> FloatArray:
+def _mapped(points: BonePoints, transform: FloatArray, depthScale: float) -> FloatArray:
     """Points in RAS with their depths stretched."""
-    del centreReference
     stretched = points.pointsReference
     if points.beamOffsetsMm is not None:
         stretched = stretched + (depthScale - 1.0) * points.beamOffsetsMm
