@@ -1,0 +1,105 @@
+"""The exhaustive search: every reachable entry with every target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from IntradiscalNavLib.Planning.ClearanceField import UNITS_PER_MM
+from IntradiscalNavLib.Planning.PlanContext import PlanContext
+from IntradiscalNavLib.Planning.RayMarching import DEAD, marchClearance
+from IntradiscalNavLib.Planning.TrajectoryAngles import pathAngles
+from IntradiscalNavLib.Planning.TrajectoryScore import scoreGeometry, weightedMean
+
+FloatArray = npt.NDArray[np.float64]
+
+CELL_INCLINATION_DEG = 4.0
+CELL_TILT_DEG = 6.0
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """All legal candidates: index of entry and target, room beyond the margins (mm), upper bound of the score, angles (deg).
+
+    ``legalTargets`` and ``bestScore`` are per entry (n entries): what the feasibility map shows.
+    """
+
+    entries: FloatArray
+    entryIndex: npt.NDArray[np.int32]
+    targetIndex: npt.NDArray[np.int16]
+    slackMm: npt.NDArray[np.float32]
+    score: npt.NDArray[np.float32]
+    inclinationDeg: npt.NDArray[np.float32]
+    tiltDeg: npt.NDArray[np.float32]
+    candidateCount: int
+    legalTargets: npt.NDArray[np.int16]
+    bestScore: npt.NDArray[np.float32]
+
+    @property
+    def legalCount(self) -> int:
+        """Number of legal candidates."""
+        return len(self.entryIndex)
+
+    def shortlist(self, count: int) -> npt.NDArray[np.intp]:
+        """Indices of the best ``count`` candidates by score bound, with the best of every cell of directions among them, so that steeper,
+        flatter and tilted alternatives survive."""
+        if self.legalCount <= count:
+            return np.argsort(-self.score, kind="stable")
+        cell = np.floor(self.inclinationDeg / CELL_INCLINATION_DEG).astype(np.int32) * 1000 + np.floor(self.tiltDeg / CELL_TILT_DEG).astype(
+            np.int32
+        )
+        order = np.lexsort((-self.score, cell))
+        position = np.arange(len(order)) - np.searchsorted(cell[order], cell[order], side="left")
+        spread = order[position < 4][: count // 2]
+        top = np.argpartition(-self.score, count)[:count]
+        both = np.unique(np.concatenate([spread, top[np.argsort(-self.score[top], kind="stable")][: count - len(spread)]]))
+        result: npt.NDArray[np.intp] = both[np.argsort(-self.score[both], kind="stable")]
+        return result
+
+
+def searchTrajectories(context: PlanContext) -> SearchResult:
+    """March and score every reachable entry with every target."""
+    p = context.parameters
+    entries = context.patch.entries
+    low, high = context.inclinationWindowDeg
+    parts: list[tuple[npt.NDArray, ...]] = []
+    legalTargets = np.zeros(len(entries), np.int16)
+    bestScore = np.zeros(len(entries), np.float32)
+    for number, target in enumerate(context.targets):
+        angles = pathAngles(context.axes, entries, target)
+        allowed = (angles.lengthMm <= p.maxLengthMm) & (np.abs(angles.caudalTiltDeg) <= p.maxTiltDeg)
+        allowed &= (angles.medialInclinationDeg >= low) & (angles.medialInclinationDeg <= high)
+        index = np.flatnonzero(allowed)
+        clearance = marchClearance(context.field.combined, context.field.grid, entries[index], target, lipschitz=context.field.lipschitz)
+        alive = clearance != DEAD
+        index, slack = index[alive], clearance[alive].astype(np.float32) / np.float32(UNITS_PER_MM)
+        if len(index) == 0:
+            continue
+        inclination, tilt = angles.medialInclinationDeg[index], angles.caudalTiltDeg[index]
+        tipNorm = np.full(len(index), np.linalg.norm(context.tipMatrix @ (target - context.tipCenterRas)))
+        terms = scoreGeometry(context, angles.lengthMm[index], inclination, tilt, tipNorm, target[None], slack)
+        score = weightedMean(context, terms).astype(np.float32)
+        legalTargets[index] += 1
+        bestScore[index] = np.maximum(bestScore[index], score)
+        parts.append(
+            (
+                index.astype(np.int32),
+                np.full(len(index), number, np.int16),
+                slack,
+                score,
+                inclination.astype(np.float32),
+                tilt.astype(np.float32),
+            )
+        )
+    merged = [np.concatenate([part[n] for part in parts]) if parts else np.zeros(0, np.float32) for n in range(6)]
+    return SearchResult(
+        entries,
+        merged[0].astype(np.int32),
+        merged[1].astype(np.int16),
+        *merged[2:],
+        len(entries) * len(context.targets),
+        legalTargets,
+        bestScore,
+    )
