@@ -164,7 +164,7 @@ class DwellDetector:
 
 
 def averagePositions(timesSec: FloatArray, positions: FloatArray, *, radiusMm: float, alreadyExcluded: int = 0) -> Dwell:
-    """Robust mean of positions (N, 3) mm held at one place; positions beyond the radius or 4 robust deviations of the median are left out."""
+    """Robust mean of positions (N, 3) mm held at one place; those beyond the radius or 4 robust deviations are left out."""
     center = np.median(positions, axis=0)
     distances = np.linalg.norm(positions - center, axis=1)
     limit = min(radiusMm, max(4.0 * 1.4826 * float(np.median(distances)), 0.1))

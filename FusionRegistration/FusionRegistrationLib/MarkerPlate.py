@@ -52,8 +52,8 @@ class MarkerPlate:
         if distances.min() < 1.5 * self.ballDiameterMm:
             first, second = np.unravel_index(int(np.argmin(distances)), distances.shape)
             raise PointSetError(
-                f"Plate {self.name}: balls {self.ballNames[first]} and {self.ballNames[second]} are {distances.min():.2f} mm apart, less than "
-                "1.5 diameters; they would merge in the CT. Is the unit millimetres?"
+                f"Plate {self.name}: balls {self.ballNames[first]} and {self.ballNames[second]} are {distances.min():.2f} mm "
+                "apart, less than 1.5 diameters; they would merge in the CT. Is the unit millimetres?"
             )
         extent = float(distances[distances < 1e8].max())
         if extent > 500.0:
@@ -71,8 +71,8 @@ class MarkerPlate:
         )
         if match.ambiguous:
             return (
-                f"The layout of plate {self.name} is symmetric: {len(match.alternatives)} orientations look alike in the CT. Move one ball by 10 mm or more"
-                + ("." if self.outward is not None else ", or state the outward direction.")
+                f"The layout of plate {self.name} is symmetric: {len(match.alternatives)} orientations look alike in the CT. "
+                "Move one ball by 10 mm or more" + ("." if self.outward is not None else ", or state the outward direction.")
             )
         return ""
 

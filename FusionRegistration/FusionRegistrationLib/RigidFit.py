@@ -31,8 +31,8 @@ class RigidFit:
     :ivar fleMm: RMS localisation error of one point (of unit weight) estimated from the residuals, FRE / sqrt(1 - 2/N) when isotropic.
     :ivar leaveOneOutMm: error at each point when it doesn't take part in the fit; NaN where the rest can't carry a fit.
     :ivar outliers: names of points that don't agree with the rest (p < 0.01 after correction for their number), worst first.
-    :ivar covariance: 6x6 of a twist (rotation vector rad, translation mm) about ``centerTo`` in the to-frame, widened for the few points the
-        FLE was estimated from: its normal 95 % bound at a target equals the honest bound. Use this for guidance.
+    :ivar covariance: 6x6 of a twist (rotation vector rad, translation mm) about ``centerTo`` in the to-frame, widened for the few points
+        the FLE was estimated from: its normal 95 % bound at a target equals the honest bound. Use this for guidance.
     :ivar plugInCovariance: the same with the estimated FLE taken for the true one (textbook).
     :ivar predictedTre: predicted error at each named target.
     :ivar singularValuesMm: RMS spreads of the used to-points along their principal axes.
@@ -244,7 +244,7 @@ def _warnings(
     told = [geometryWarning] if geometryWarning else []
     if usedCount == 3:
         told.append("Only 3 points: an error in one of them can't be noticed. Use at least 4, better 6.")
-    left = [labels[i] for i in np.flatnonzero(~used)]
+    left = [label for label, isUsed in zip(labels, used) if not isUsed]
     if left:
         told.append(
             f"Left out because {'it contradicts' if len(left) == 1 else 'they contradict'} the others: {nameList(left)}. Measure again."
@@ -293,7 +293,7 @@ def _checkedWeights(weights: npt.ArrayLike | None, count: int) -> FloatArray | N
 def _checkedCovariances(covariances: npt.ArrayLike | None, count: int, frame: str) -> FloatArray | None:
     if covariances is None:
         return None
-    array = np.array(covariances, float)
+    array: FloatArray = np.array(covariances, float)
     if array.shape not in {(3, 3), (count, 3, 3)}:
         raise ValueError(f"The FLE covariance of the {frame}-frame must be (3, 3) or ({count}, 3, 3), not {array.shape}.")
     array = np.array(np.broadcast_to(array, (count, 3, 3)))

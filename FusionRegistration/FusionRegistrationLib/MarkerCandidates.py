@@ -1,0 +1,106 @@
+"""Groups sparse dense voxels into candidate objects of marker size."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from FusionRegistrationLib.RigidTransform import FloatArray
+
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Candidate:
+    """A group of dense voxels: indices (n, 3) in the view and their HU (n,)."""
+
+    indices: IntArray
+    hu: FloatArray
+
+    def extentMm(self, spacingMm: FloatArray) -> FloatArray:
+        """Edge lengths of the bounding box, mm."""
+        result: FloatArray = (self.indices.max(axis=0) - self.indices.min(axis=0) + 1) * spacingMm
+        return result
+
+
+def groupVoxels(indices: IntArray, shape: tuple[int, ...], reach: tuple[int, int, int] = (1, 1, 1)) -> IntArray:
+    """Label (n,) of each voxel: voxels within ``reach`` index steps of each other belong together. Only the given voxels are visited."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    strides = np.array([(shape[1] + 2 * reach[1]) * (shape[2] + 2 * reach[2]), shape[2] + 2 * reach[2], 1])
+    keys = indices @ strides
+    order = np.argsort(keys, kind="stable")
+    ordered = keys[order]
+    rows, columns = [], []
+    for da in range(reach[0] + 1):
+        for dd in range(-reach[1], reach[1] + 1):
+            for db in range(-reach[2], reach[2] + 1):
+                if (da, dd, db) <= (0, 0, 0):
+                    continue
+                step = int(np.dot((da, dd, db), strides))
+                places = np.searchsorted(ordered, ordered + step)
+                places[places == len(ordered)] = 0
+                hits = np.flatnonzero(ordered[places] == ordered + step)
+                rows.append(hits)
+                columns.append(places[hits])
+    links = np.concatenate(rows), np.concatenate(columns)
+    graph = coo_array((np.ones(len(links[0]), np.int8), links), shape=(len(keys), len(keys)))
+    _, labels = connected_components(graph, directed=False)
+    result = np.empty(len(keys), np.int64)
+    result[order] = labels
+    return result
+
+
+def findCandidates(
+    indices: IntArray, view: npt.NDArray[Any], spacingMm: FloatArray, *, minExtentMm: float, maxExtentMm: float, minVolumeMm3: float
+) -> list[Candidate]:
+    """Groups of marker size among dense voxels (n, 3).
+
+    Where a group is too large but its core is metal, it is cut at half its maximum: streaks and blooming join what is apart.
+    """
+    if not len(indices):
+        return []
+    hu = view[indices[:, 0], indices[:, 1], indices[:, 2]].astype(float)
+    kept: list[Candidate] = []
+    for candidate in _split(indices, hu, view.shape):
+        _judge(candidate, view.shape, spacingMm, minExtentMm, maxExtentMm, minVolumeMm3, kept, 0)
+    return kept
+
+
+def _split(indices: IntArray, hu: FloatArray, shape: tuple[int, ...]) -> list[Candidate]:
+    labels = groupVoxels(indices, shape)
+    order = np.argsort(labels, kind="stable")
+    borders = np.flatnonzero(np.diff(labels[order])) + 1
+    return [Candidate(indices[part], hu[part]) for part in np.split(order, borders)]
+
+
+def _judge(
+    candidate: Candidate,
+    shape: tuple[int, ...],
+    spacingMm: FloatArray,
+    minExtentMm: float,
+    maxExtentMm: float,
+    minVolumeMm3: float,
+    kept: list[Candidate],
+    depth: int,
+) -> None:
+    if len(candidate.indices) * float(np.prod(spacingMm)) < minVolumeMm3:
+        return
+    extent = candidate.extentMm(spacingMm)
+    if (extent <= maxExtentMm + spacingMm).all():
+        if (extent >= np.minimum(minExtentMm, spacingMm)).all():
+            kept.append(candidate)
+        return
+    peak = float(candidate.hu.max())
+    level = (0.5, 0.7)[depth] * peak if depth < 2 else np.inf
+    if peak < 1500.0 or not np.isfinite(level):
+        return
+    dense = candidate.hu > level
+    if dense.all() or not dense.any():
+        return
+    for part in _split(candidate.indices[dense], candidate.hu[dense], shape):
+        _judge(part, shape, spacingMm, minExtentMm, maxExtentMm, minVolumeMm3, kept, depth + 1)

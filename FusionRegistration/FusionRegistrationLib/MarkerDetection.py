@@ -1,0 +1,171 @@
+"""Radiopaque skin markers (balls or rings of 3-8 mm) found in a CT by themselves, with sub-voxel centres."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from FusionRegistrationLib.MarkerCandidates import findCandidates
+from FusionRegistrationLib.MarkerRefinement import MarkerShape, measureCandidate
+from FusionRegistrationLib.RigidTransform import FloatArray
+from FusionRegistrationLib.SkinBand import denseVoxelsNearSurface, orientVolume
+
+STREAK_REACH_MM = 20.0
+"""Within this distance of metal a spot of less than half its density is taken for a streak."""
+
+
+@dataclasses.dataclass(frozen=True)
+class MarkerParameters:
+    """What counts as a marker.
+
+    :ivar minDiameterMm: smallest and ``maxDiameterMm`` largest outer diameter.
+    :ivar minHu: least density ever taken for a marker; raised where the image is noisy, at most to ``maxThresholdHu``.
+    :ivar outwardRas: direction away from the body at the markers; posterior for treatment of the back.
+    :ivar maxDepthMm: how deep under the outer surface a marker's centre may lie (in a plate, pressed into the skin).
+    :ivar maxHeightMm: how far above the surrounding surface it may stand.
+    """
+
+    minDiameterMm: float = 3.0
+    maxDiameterMm: float = 8.0
+    minHu: float = 120.0
+    maxThresholdHu: float = 200.0
+    outwardRas: tuple[float, float, float] = (0.0, -1.0, 0.0)
+    maxDepthMm: float = 3.0
+    maxHeightMm: float = 15.0
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class DetectedMarker:
+    """One marker.
+
+    :ivar centerRas: (3,) mm.
+    :ivar diameterMm: outer diameter; metal looks larger than it is.
+    :ivar kind: "ball" or "ring".
+    :ivar uncertaintyMm: expected error of the centre (one standard deviation).
+    :ivar spansTwoVoxels: False where it is thinner than two voxels in some direction: its centre is then less certain.
+    """
+
+    centerRas: FloatArray
+    diameterMm: float
+    kind: str
+    peakHu: float
+    densityHu: float
+    depthMm: float
+    uncertaintyMm: float
+    spansTwoVoxels: bool
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class MarkerDetection:
+    """All markers of a volume, ordered from head to foot, and plain sentences about what may have been lost."""
+
+    markers: tuple[DetectedMarker, ...]
+    warnings: tuple[str, ...]
+    candidateCount: int = 0
+    thresholdHu: float = 0.0
+
+    @property
+    def centersRas(self) -> FloatArray:
+        """(N, 3) mm."""
+        return np.array([m.centerRas for m in self.markers]).reshape(-1, 3)
+
+
+def detectMarkers(voxels: npt.NDArray[Any], ijkToRas: npt.ArrayLike, parameters: MarkerParameters | None = None) -> MarkerDetection:
+    """Find skin markers in a CT.
+
+    :param voxels: HU, (k, j, i).
+    :param ijkToRas: 4x4, index (i, j, k) to RAS mm.
+    :raises ValueError: not a volume, or a geometry that isn't invertible.
+    """
+    chosen = parameters or MarkerParameters()
+    matrix = np.asarray(ijkToRas, float)
+    if voxels.ndim != 3 or min(voxels.shape) < 3:
+        raise ValueError(f"Marker detection needs a volume of at least 3 slices, not an array of shape {voxels.shape}.")
+    if matrix.shape != (4, 4) or not np.isfinite(matrix).all() or abs(np.linalg.det(matrix[:3, :3])) < 1e-9:
+        raise ValueError("The volume's ijkToRas is no invertible 4x4 matrix: reload the CT.")
+    outward = np.asarray(chosen.outwardRas, float)
+    volume = orientVolume(voxels, matrix, outward / np.linalg.norm(outward))
+    spacing = volume.spacingMm
+    indices, threshold = denseVoxelsNearSurface(
+        volume,
+        aboveMm=chosen.maxDiameterMm + 4.0,
+        belowMm=chosen.maxDepthMm + chosen.maxDiameterMm,
+        minThresholdHu=chosen.minHu,
+        maxThresholdHu=chosen.maxThresholdHu,
+    )
+    candidates = findCandidates(
+        indices,
+        volume.view,
+        spacing,
+        minExtentMm=0.3 * chosen.minDiameterMm,
+        maxExtentMm=chosen.maxDiameterMm + 3.0,
+        minVolumeMm3=0.04 * chosen.minDiameterMm**3,
+    )
+    markers: list[DetectedMarker] = []
+    for candidate in candidates:
+        extent = candidate.extentMm(spacing)
+        middle = 0.5 * (candidate.indices.min(axis=0) + candidate.indices.max(axis=0))
+        radius = float(np.clip(0.5 * extent.max(), 1.5, 0.5 * chosen.maxDiameterMm + 0.5))
+        shape = measureCandidate(volume, middle, radius, 0.5 * chosen.maxDiameterMm + 1.0)
+        if shape is None or not _isMarker(shape, chosen, spacing):
+            continue
+        markers.append(_describe(shape, volume.viewToRas, spacing))
+    distinct = _withoutDoubles(markers, 0.5 * chosen.minDiameterMm)
+    distinct.sort(key=lambda m: -m.centerRas[2])
+    return MarkerDetection(tuple(distinct), _warnings(distinct, spacing, chosen), len(candidates), threshold)
+
+
+def _isMarker(shape: MarkerShape, chosen: MarkerParameters, spacing: FloatArray) -> bool:
+    slack = 0.6 + 0.35 * float(spacing.max())
+    return (
+        chosen.minDiameterMm - slack <= shape.diameterMm <= chosen.maxDiameterMm + 1.5 + slack
+        and shape.elongation < 1.5 + 0.15 * float(spacing.max())
+        and shape.shellShare < 0.06
+        and -chosen.maxHeightMm <= shape.depthMm <= chosen.maxDepthMm
+        and shape.densityHu > chosen.minHu
+    )
+
+
+def _describe(shape: MarkerShape, viewToRas: FloatArray, spacing: FloatArray) -> DetectedMarker:
+    return DetectedMarker(
+        centerRas=viewToRas[:3, :3] @ shape.centerView + viewToRas[:3, 3],
+        diameterMm=shape.diameterMm,
+        kind="ring" if shape.ring else "ball",
+        peakHu=shape.peakHu,
+        densityHu=shape.densityHu,
+        depthMm=shape.depthMm,
+        uncertaintyMm=shape.centerSdMm,
+        spansTwoVoxels=bool(shape.thicknessMm >= 2.0 * float(spacing.max())),
+    )
+
+
+def _withoutDoubles(markers: list[DetectedMarker], distanceMm: float) -> list[DetectedMarker]:
+    """Leave out second finds of one object, and faint spots in the streaks beside a much denser one."""
+    distinct: list[DetectedMarker] = []
+    for marker in sorted(markers, key=lambda m: -m.peakHu):
+        for other in distinct:
+            gap = float(np.linalg.norm(marker.centerRas - other.centerRas))
+            if gap < distanceMm + 0.25 * other.diameterMm or (
+                gap < STREAK_REACH_MM and marker.peakHu < 0.5 * other.peakHu and other.peakHu > 1500.0
+            ):
+                break
+        else:
+            distinct.append(marker)
+    return distinct
+
+
+def _warnings(markers: list[DetectedMarker], spacing: FloatArray, chosen: MarkerParameters) -> tuple[str, ...]:
+    told: list[str] = []
+    thick = float(spacing.max())
+    if 2.0 * thick > chosen.minDiameterMm:
+        told.append(
+            f"The voxels are up to {thick:.1f} mm: markers thinner than {2 * thick:.1f} mm span fewer than two of them and may "
+            "be missed or placed less exactly. Scan with thinner slices or use larger markers."
+        )
+    thin = sum(not m.spansTwoVoxels for m in markers)
+    if thin:
+        told.append(f"{thin} of {len(markers)} found markers span fewer than two voxels in some direction; their centres are less certain.")
+    return tuple(told)

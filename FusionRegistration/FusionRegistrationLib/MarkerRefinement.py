@@ -1,0 +1,183 @@
+"""Sub-voxel centre and shape of one marker candidate, judged against the skin and air around it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from FusionRegistrationLib.MarkerBackground import MarkerBackground, estimateBackground
+from FusionRegistrationLib.RigidTransform import FloatArray
+from FusionRegistrationLib.SkinBand import OrientedVolume
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class MarkerShape:
+    """What was measured at one candidate.
+
+    :ivar centerView: sub-voxel index (along, depth, across).
+    :ivar axesMm: standard deviations (mm) of the object's mass along its principal axes, largest first, the scanner's blur taken off.
+    :ivar densityHu: density of the object itself, from its mass and size: small objects look less dense than they are.
+    :ivar ring: a ring rather than a ball.
+    :ivar diameterMm: outer diameter.
+    :ivar depthMm: how deep the centre lies under the surrounding outer surface; negative: it stands above.
+    :ivar shellShare: share of dense voxels just outside the object; high where it is part of something larger.
+    :ivar centerSdMm: expected error of the centre from noise and sampling.
+    """
+
+    centerView: FloatArray
+    axesMm: FloatArray
+    densityHu: float
+    peakHu: float
+    ring: bool
+    diameterMm: float
+    thicknessMm: float
+    depthMm: float
+    shellShare: float
+    centerSdMm: float
+
+    @property
+    def elongation(self) -> float:
+        """Longest to second axis: about 1 for balls and rings, large for wires."""
+        return float(self.axesMm[0] / self.axesMm[1])
+
+
+def measureCandidate(volume: OrientedVolume, centerView: FloatArray, radiusMm: float, maxRadiusMm: float) -> MarkerShape | None:
+    """Measure the object at ``centerView`` (index) whose radius is about ``radiusMm``; None when it lies at the border of the volume.
+
+    What exceeds the background (the surroundings' profile across the skin) is the blurred picture of (object - background) inside the
+    object. Its centroid is exact for an object wholly in air. Where the object dips into the skin, the part in the skin weighs less by
+    (density - skin) / (density - air); that known pull of a ball or ring cut by a plane is taken off again.
+    """
+    spacing, metric = volume.spacingMm, volume.viewToRas[:3, :3]
+    half = np.maximum(np.ceil((radiusMm + 4.5) / spacing).astype(int), 2)
+    low = np.maximum(np.rint(centerView).astype(int) - half, 0)
+    high = np.minimum(np.rint(centerView).astype(int) + half + 1, volume.view.shape)
+    block = volume.view[low[0] : high[0], low[1] : high[1], low[2] : high[2]].astype(np.float32)
+    if min(block.shape) < 3:
+        return None
+    start = np.asarray(centerView, float) - low
+    background = estimateBackground(block, start, spacing, radiusMm)
+    excess = block - background.hu
+    grid = [np.arange(n, dtype=np.float32) for n in block.shape]
+    # Blur along each axis of the view; thick slices widen along their axis.
+    blur = background.blurSdMm**2 + np.maximum(spacing**2 - spacing.min() ** 2, 0.0) / 12.0
+    margin = 2.0 * float(np.sqrt(blur.max()))
+    center, radius = start.copy(), radiusMm
+    for step in range(5):
+        squares = _squaredDistance([g - c for g, c in zip(grid, center)], metric)
+        window = np.nonzero(squares < (radius + (margin if step else 1.5)) ** 2)
+        weights = excess[window].astype(float)
+        # Weak parts are noise or tape; what is darker than the background pulls nothing.
+        weights[weights < 2.5 * background.noiseHu] = 0.0
+        mass = float(weights.sum())
+        if mass <= 0:
+            return None
+        points = np.stack([g[w] for g, w in zip(grid, window)], axis=1).astype(float)
+        moved = (weights @ points) / mass
+        relative = (points - moved) @ metric.T
+        second = (relative * weights[:, None]).T @ relative / mass
+        axes = _axes(second, blur, metric / spacing)
+        shape = _fitShape(axes, maxRadiusMm)
+        shift = float(np.linalg.norm(metric @ (moved - center)))
+        center, radius = moved, 0.5 * shape.diameterMm
+        if step and shift < 0.01:
+            break
+    massMm3 = mass * float(np.prod(spacing))
+    densityHu, pull, depthMm = _undoPull(center, start, background, spacing, shape, massMm3)
+    center = center - pull
+    squares = _squaredDistance([g - c for g, c in zip(grid, center)], metric)
+    reach = 0.5 * shape.diameterMm + 0.5 + margin
+    shell = (squares > reach**2) & (squares < (reach + 1.5) ** 2)
+    level = max(float(excess[window].max()), 1.0)
+    shellShare = float((excess[shell] > max(0.25 * level, 4.0 * background.noiseHu)).mean()) if shell.any() else 1.0
+    if not np.all((center > 0.5) & (center < np.array(block.shape) - 1.5)):
+        return None
+    voxels = len(weights)
+    noiseSdMm = float(np.sqrt(voxels) * background.noiseHu * np.prod(spacing) * np.sqrt(axes.mean() ** 2 + blur.mean()) / massMm3)
+    samplingSdMm = 0.03 * float(spacing.max()) ** 2 / max(shape.thicknessMm, 0.5)
+    return MarkerShape(
+        centerView=center + low,
+        axesMm=axes,
+        densityHu=densityHu,
+        peakHu=float(block[window].max()),
+        ring=shape.ring,
+        diameterMm=shape.diameterMm,
+        thicknessMm=shape.thicknessMm,
+        depthMm=depthMm,
+        shellShare=shellShare,
+        centerSdMm=float(np.hypot(2.0 * noiseSdMm, samplingSdMm)),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _BallOrRing:
+    ring: bool
+    diameterMm: float
+    thicknessMm: float
+    volumeMm3: float
+
+
+def _axes(second: FloatArray, blur: FloatArray, directions: FloatArray) -> FloatArray:
+    """Standard deviations (mm) along the principal axes without the blur, largest first."""
+    values = np.linalg.eigvalsh(second - (directions * blur) @ directions.T)
+    return np.sqrt(np.maximum(values[::-1], 0.04))
+
+
+def _fitShape(axes: FloatArray, maxRadiusMm: float) -> _BallOrRing:
+    """Ball or ring of the same second moments: r^2/5 along each axis of a ball; a torus of radii R, t has t^2/4 along its axis and
+    R^2/2 + 3 t^2/8 across."""
+    wide = 0.5 * float(axes[0] ** 2 + axes[1] ** 2)
+    if axes[2] < 0.66 * np.sqrt(wide):
+        tube = float(min(2.0 * axes[2], np.sqrt(wide)))
+        major = float(np.sqrt(max(2.0 * (wide - 0.375 * tube**2), tube**2)))
+        return _BallOrRing(True, min(2.0 * (major + tube), 2.0 * maxRadiusMm), 2.0 * tube, float(2.0 * np.pi**2 * major * tube**2))
+    radius = float(min(np.sqrt(5.0 * (axes**2).mean()), maxRadiusMm))
+    return _BallOrRing(False, 2.0 * radius, 2.0 * radius, 4.18879 * radius**3)
+
+
+def _undoPull(
+    center: FloatArray, start: FloatArray, background: MarkerBackground, spacing: FloatArray, shape: _BallOrRing, massMm3: float
+) -> tuple[float, FloatArray, float]:
+    """Density (HU) of the object, the pull (index units) on its centroid by the lighter part in the skin, and its depth (mm)."""
+    radius = 0.5 * shape.thicknessMm
+    offsets = (center - start) * spacing
+    surface = background.surfaceDepth(float(offsets[0]), float(offsets[2]))
+    slopes = background.coefficients[[1, 2]] * spacing[1]
+    slopes = slopes + 2.0 * background.coefficients[[3, 5]] * offsets[[0, 2]] * spacing[1]
+    tilt = float(np.sqrt(1.0 + slopes @ slopes))
+    height = (surface - center[1]) * float(spacing[1]) / tilt
+    contrast = min(background.tissueHu, 150.0) - background.airHu
+    pullMm, densityHu = 0.0, 0.0
+    measured = height
+    for _ in range(6):
+        q = float(np.clip(height / radius, -1.0, 1.0))
+        if shape.ring:
+            above = (np.arccos(-q) + q * np.sqrt(1.0 - q * q)) / np.pi
+            moment = 2.0 / (3.0 * np.pi) * radius * (1.0 - q * q) ** 1.5
+        else:
+            above = 0.25 * (2.0 + 3.0 * q - q**3)
+            moment = 3.0 / 16.0 * radius * (1.0 - q * q) ** 2
+        # mass / volume = above (M - air) + (1 - above) (M - tissue)
+        densityHu = massMm3 / shape.volumeMm3 + background.airHu + (1.0 - above) * contrast
+        weight = max(massMm3 / shape.volumeMm3, 50.0)
+        pullMm = min(moment * contrast / weight, 0.375 * radius)
+        height = 0.5 * (height + measured - pullMm)
+    outward = np.array([slopes[0], -1.0, slopes[1]]) / tilt
+    return float(densityHu), outward * pullMm / spacing, -height
+
+
+def _squaredDistance(offsets: list[FloatArray], metric: FloatArray) -> FloatArray:
+    """Squared mm length of all index offsets of a block, from the metric tensor of a possibly sheared grid."""
+    tensor = (metric.T @ metric).astype(np.float32)
+    a, d, b = (o.astype(np.float32) for o in offsets)
+    result: FloatArray = (
+        (tensor[0, 0] * a * a)[:, None, None] + (tensor[1, 1] * d * d)[None, :, None] + (tensor[2, 2] * b * b)[None, None, :]
+    )
+    if abs(tensor[0, 1]) > 1e-6:
+        result = result + 2.0 * tensor[0, 1] * a[:, None, None] * d[None, :, None]
+    if abs(tensor[0, 2]) > 1e-6:
+        result = result + 2.0 * tensor[0, 2] * a[:, None, None] * b[None, None, :]
+    if abs(tensor[1, 2]) > 1e-6:
+        result = result + 2.0 * tensor[1, 2] * d[None, :, None] * b[None, None, :]
+    return result

@@ -1,0 +1,116 @@
+"""Dense voxels in a thin band around the patient's outer surface, found without looking at the rest of the volume."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from FusionRegistrationLib.RigidTransform import FloatArray
+
+SURFACE_HU = -300.0
+"""Level between air and everything solid; drapes and foam pads stay below it."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class OrientedVolume:
+    """A view (no copy) of a CT with axes (along, depth, across); depth grows from the outside inwards.
+
+    :ivar view: array (along, depth, across), HU.
+    :ivar viewToRas: 4x4, (along, depth, across, 1) index to RAS mm.
+    :ivar spacingMm: voxel size along the three axes of the view.
+    """
+
+    view: npt.NDArray[Any]
+    viewToRas: FloatArray
+    spacingMm: FloatArray
+
+
+def orientVolume(voxels: npt.NDArray[Any], ijkToRas: FloatArray, outwardRas: FloatArray) -> OrientedVolume:
+    """View of ``voxels`` (k, j, i) whose second axis runs from the outside (where ``outwardRas`` points) into the body."""
+    spacing = np.linalg.norm(ijkToRas[:3, :3], axis=0)
+    cosines = (ijkToRas[:3, :3] / spacing).T @ outwardRas
+    depthAxis = int(np.argmax(np.abs(cosines)))
+    others = [axis for axis in (2, 1, 0) if axis != depthAxis]
+    order = [others[0], depthAxis, others[1]]
+    view = np.transpose(voxels, [2 - axis for axis in order])
+    matrix = np.eye(4)
+    matrix[:3, :3] = ijkToRas[:3, order]
+    matrix[:3, 3] = ijkToRas[:3, 3]
+    if cosines[depthAxis] > 0:
+        view = view[:, ::-1]
+        matrix[:3, 3] += matrix[:3, 1] * (view.shape[1] - 1)
+        matrix[:3, 1] *= -1.0
+    return OrientedVolume(view, matrix, np.linalg.norm(matrix[:3, :3], axis=0))
+
+
+def denseVoxelsNearSurface(
+    volume: OrientedVolume, *, aboveMm: float, belowMm: float, minThresholdHu: float, maxThresholdHu: float
+) -> tuple[npt.NDArray[np.int64], float]:
+    """Indices (n, 3) in the view of voxels denser than a noise-adapted threshold within the skin band, and that threshold (HU).
+
+    The surface is read on a coarse grid (about 4 x 6 mm); the band reaches ``aboveMm`` outwards of the outermost and ``belowMm`` inwards of
+    the innermost surface among neighbouring cells, so that slopes, and objects standing on the skin, are inside it.
+    """
+    view, spacing = volume.view, volume.spacingMm
+    along, deep, across = (max(1, int(mm // s)) for mm, s in zip((4.0, 1.5, 6.0), spacing))
+    coarse = view[::along, ::deep, ::across]
+    solid = coarse > SURFACE_HU
+    first = np.argmax(solid, axis=1) * deep
+    hit = solid.any(axis=1)
+    if not hit.any():
+        return np.empty((0, 3), np.int64), minThresholdHu
+    outer = _filter3x3(np.where(hit, first, view.shape[1]), np.minimum)
+    inner = _filter3x3(np.where(hit, first, -1), np.maximum)
+    top = np.maximum(outer - int(np.ceil(aboveMm / spacing[1])), 0)
+    # A cell between a marker and its far background may span far: no band is thicker than 50 mm.
+    bottom = np.minimum(np.minimum(inner, outer + int(50.0 / spacing[1])) + int(np.ceil(belowMm / spacing[1])) + deep, view.shape[1])
+    threshold = _noiseThreshold(view, first, hit, (along, deep, across), spacing, minThresholdHu, maxThresholdHu)
+    found: list[npt.NDArray[np.int64]] = []
+    group = max(1, int(np.ceil(40.0 / (across * spacing[2]))))
+    for row in range(coarse.shape[0]):
+        a0, a1 = row * along, min((row + 1) * along, view.shape[0])
+        for column in range(0, coarse.shape[2], group):
+            cells = slice(column, column + group)
+            low, high = int(top[row, cells].min()), int(bottom[row, cells].max())
+            if high <= low:
+                continue
+            b0, b1 = column * across, min((column + group) * across, view.shape[2])
+            block = view[a0:a1, low:high, b0:b1]
+            where = np.flatnonzero(block > threshold)
+            if len(where):
+                found.append(np.stack(np.unravel_index(where, block.shape), axis=1) + np.array([a0, low, b0]))
+    if not found:
+        return np.empty((0, 3), np.int64), threshold
+    return np.concatenate(found), threshold
+
+
+def _filter3x3(values: npt.NDArray[np.int64], pick: np.ufunc) -> npt.NDArray[np.int64]:
+    padded = np.pad(values, 1, mode="edge")
+    rows = pick(pick(padded[:-2], padded[1:-1]), padded[2:])
+    result: npt.NDArray[np.int64] = pick(pick(rows[:, :-2], rows[:, 1:-1]), rows[:, 2:])
+    return result
+
+
+def _noiseThreshold(
+    view: npt.NDArray[Any],
+    first: npt.NDArray[np.int64],
+    hit: npt.NDArray[np.bool_],
+    strides: tuple[int, int, int],
+    spacing: FloatArray,
+    lowest: float,
+    highest: float,
+) -> float:
+    """Five robust standard deviations above the soft tissue 3-10 mm under the surface."""
+    rows, columns = np.nonzero(hit)
+    depths = first[rows, columns][:, None] + (np.array([3.0, 5.0, 7.0, 9.0, 10.0]) / spacing[1]).astype(int)
+    values = view[(rows * strides[0])[:, None], np.minimum(depths, view.shape[1] - 1), (columns * strides[2])[:, None]].astype(float)
+    # The noise is read from differences of neighbours in depth, so that fat beside muscle doesn't count as noise.
+    tissue = values[(values > -200) & (values < 200)]
+    if len(tissue) < 50:
+        return lowest
+    steps = np.abs(np.diff(values, axis=1))[(values[:, 1:] < 200) & (values[:, 1:] > -200)]
+    noise = float(np.median(steps)) / 0.6745 / np.sqrt(2.0) if len(steps) else 0.0
+    return float(np.clip(np.quantile(tissue, 0.75) + 4.5 * noise, lowest, highest))
