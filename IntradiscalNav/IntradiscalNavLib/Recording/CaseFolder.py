@@ -1,0 +1,112 @@
+"""A case on disk: the recording, the scene and its automatic copies. Nothing is ever replaced by something half written."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+AUTOSAVE_INTERVAL_SEC = 60.0
+KEPT_AUTOSAVES = 2
+
+SaveScene = Callable[[pathlib.Path], None]
+"""Writes the scene to a path and raises OSError where it can't."""
+
+
+@dataclass(frozen=True)
+class AutosaveResult:
+    """``path`` of the copy just written, or None with the reason why there is none."""
+
+    path: pathlib.Path | None
+    problem: str = ""
+
+
+class CaseFolder:
+    """Folder of one procedure.
+
+    ``recording/`` raw recording(s), ``scene.mrb`` the saved scene, ``autosave/`` the newest copies, ``case.json`` what the folder is.
+
+    :raises OSError: when the folder can't be made or written.
+    """
+
+    def __init__(self, folder: pathlib.Path | str) -> None:
+        self.folder = pathlib.Path(folder)
+        self.autosaveFolder = self.folder / "autosave"
+        self.autosaveFolder.mkdir(parents=True, exist_ok=True)
+        self._lastAutosaveSec = float("-inf")
+        self._lastSceneTime = -1
+        marker = self.folder / "case.json"
+        if not marker.exists():
+            marker.write_text(json.dumps({"format": "IntradiscalNav case", "version": 1}) + "\n", encoding="utf-8")
+
+    @property
+    def scenePath(self) -> pathlib.Path:
+        return self.folder / "scene.mrb"
+
+    def newRecordingFolder(self) -> pathlib.Path:
+        """A folder for a recording that does not exist yet; earlier recordings of the case are kept."""
+        number = 1
+        while (self.folder / f"recording-{number:02d}").exists():
+            number += 1
+        return self.folder / f"recording-{number:02d}"
+
+    def recordingFolders(self) -> tuple[pathlib.Path, ...]:
+        return tuple(sorted(path for path in self.folder.glob("recording-*") if path.is_dir()))
+
+    def saveScene(self, save: SaveScene) -> pathlib.Path:
+        """Save the scene whole beside the older one, then put it in its place."""
+        _replaceWhole(self.scenePath, save)
+        return self.scenePath
+
+    def autosave(self, save: SaveScene, sceneTime: int, nowSec: float | None = None, force: bool = False) -> AutosaveResult | None:
+        """Write a copy when a minute has passed and the scene has changed (``scene.GetMTime()`` or the like); None when nothing was due.
+
+        A failure never raises: guidance goes on, and the reason is shown.
+        """
+        now = time.monotonic() if nowSec is None else nowSec
+        if not force and (now - self._lastAutosaveSec < AUTOSAVE_INTERVAL_SEC or sceneTime == self._lastSceneTime):
+            return None
+        self._lastAutosaveSec = now
+        # Numbered, not only dated: the clock of the workstation may be set back.
+        number = 1 + max((int(path.stem.split("-")[1]) for path in self.autosaves()), default=0)
+        path = self.autosaveFolder / f"scene-{number:06d}-{time.strftime('%Y%m%d-%H%M%S')}.mrb"
+        try:
+            _replaceWhole(path, save)
+        except OSError as error:
+            return AutosaveResult(None, f"The scene could not be saved automatically: {error} The last copy is {self._newestName()}.")
+        self._lastSceneTime = sceneTime
+        for old in self.autosaves()[:-KEPT_AUTOSAVES]:
+            old.unlink(missing_ok=True)
+        return AutosaveResult(path)
+
+    def autosaves(self) -> tuple[pathlib.Path, ...]:
+        """Automatic copies, oldest first."""
+        return tuple(sorted(self.autosaveFolder.glob("scene-*.mrb")))
+
+    def newestScene(self) -> pathlib.Path | None:
+        """The saved scene or a newer automatic copy: what to reopen after a crash."""
+        candidates = [*self.autosaves(), *([self.scenePath] if self.scenePath.exists() else [])]
+        return max(candidates, key=lambda path: path.stat().st_mtime_ns) if candidates else None
+
+    def _newestName(self) -> str:
+        newest = self.newestScene()
+        return "none" if newest is None else newest.name
+
+
+def _replaceWhole(path: pathlib.Path, save: SaveScene) -> None:
+    beside = path.parent / f".saving-{os.getpid()}-{time.monotonic_ns()}"
+    beside.mkdir()
+    try:
+        partial = beside / path.name
+        save(partial)
+        if not partial.is_file() or partial.stat().st_size == 0:
+            raise OSError(f"{path.name} was not written: check the free space in {path.parent}.")
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)

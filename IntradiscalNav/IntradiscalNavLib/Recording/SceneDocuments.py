@@ -1,0 +1,85 @@
+"""What a saved scene carries beside its nodes: registration with its quality, plan, calibrations, log, report, as text nodes.
+
+Each document is one vtkMRMLTextNode with a role attribute. Plain Slicer shows the text; this program finds it again by the role,
+never by the name. The content is versioned, so that a scene of an older version is read by later ones (``SceneMigration``).
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from IntradiscalNavLib.Recording.SceneMigration import CURRENT_VERSION, migrateDocument
+
+ROLE_ATTRIBUTE = "IntradiscalNav.Document"
+VERSION_ATTRIBUTE = "IntradiscalNav.Version"
+
+
+class DocumentRole(enum.Enum):
+    """Kinds of documents. The values are stored in scenes: never change one."""
+
+    REGISTRATION = "registration"
+    PLAN = "plan"
+    CALIBRATION = "calibration"
+    CASE = "case"
+    LOG = "log"
+    REPORT = "report"
+    METRICS = "metrics"
+
+
+def storeDocument(scene: Any, role: DocumentRole, content: Mapping[str, Any] | str) -> Any:
+    """Write or replace the scene's document of a role: a mapping as JSON, or a text such as an HTML report.
+
+    :raises ValueError: if the mapping holds what JSON can't carry; the older document is kept then.
+    """
+    if isinstance(content, str):
+        text = content
+    else:
+        try:
+            text = json.dumps({"version": CURRENT_VERSION, "content": content}, ensure_ascii=False, allow_nan=True)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"The {role.value} can't be stored in the scene: {error}. Only numbers, texts, lists and tables can."
+            ) from error
+    node = findDocumentNode(scene, role)
+    if node is None:
+        node = scene.AddNewNodeByClass("vtkMRMLTextNode", scene.GenerateUniqueName(f"IntradiscalNav {role.value}"))
+        node.SetAttribute(ROLE_ATTRIBUTE, role.value)
+        # Stored in a file of its own inside the bundle: a long text in the scene's XML makes it slow to load.
+        node.SetForceCreateStorageNode(1)
+    node.SetAttribute(VERSION_ATTRIBUTE, str(CURRENT_VERSION))
+    node.SetText(text)
+    return node
+
+
+def findDocumentNode(scene: Any, role: DocumentRole) -> Any:
+    """The text node of a role, or None."""
+    for index in range(scene.GetNumberOfNodesByClass("vtkMRMLTextNode")):
+        node = scene.GetNthNodeByClass(index, "vtkMRMLTextNode")
+        if node.GetAttribute(ROLE_ATTRIBUTE) == role.value:
+            return node
+    return None
+
+
+def readDocument(scene: Any, role: DocumentRole) -> dict[str, Any] | None:
+    """Content of a JSON document, brought to the current version; None where the scene has none.
+
+    :raises ValueError: when it is damaged, or was written by a newer version.
+    """
+    node = findDocumentNode(scene, role)
+    if node is None:
+        return None
+    try:
+        document = json.loads(node.GetText() or "")
+        version, content = int(document["version"]), document["content"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"The {role.value} of this scene can't be read: node {node.GetName()!r} is damaged ({error}).") from error
+    return migrateDocument(role.value, version, content)
+
+
+def readText(scene: Any, role: DocumentRole) -> str | None:
+    """A document stored as plain text, such as the report."""
+    node = findDocumentNode(scene, role)
+    return None if node is None else str(node.GetText() or "")
