@@ -211,13 +211,15 @@ class ReplayServer:
         # The pause between the last frame and the first of the next round: the usual spacing.
         gap = float(np.median(np.diff(times))) if len(times) > 1 else 0.1
         begin = time.monotonic()
+        # Header times are those of acquisition: the moment at which a frame was due, not the one at which this thread woke.
+        toUnix = time.time() - begin
         while not self._stopping.is_set():
             for index in range(self.recording.frameCount):
-                if self.options.speed > 0:
-                    self._pauseUntil(begin + float(times[index]) / self.options.speed)
+                due = begin + float(times[index]) / self.options.speed if self.options.speed > 0 else time.monotonic()
+                self._pauseUntil(due)
                 if self._stopping.is_set():
                     return
-                for message in self.frameMessages(index, time.time()):
+                for message in self.frameMessages(index, toUnix + due):
                     self._server.send(message)
                 self.sentFrameCount += 1
             if not self.options.loop:
