@@ -14,7 +14,7 @@ from IntradiscalNavLib.Guidance.Guidance import Guidance
 from IntradiscalNavLib.Guidance.GuidancePhase import GuidancePhase
 from IntradiscalNavLib.Guidance.ProximityAlert import AlertLevel, AlertState
 
-BLANK = "––"
+BLANK = "– –"
 NEEDLE, PROBE, REFERENCE = "needle", "probe", "reference"
 
 

@@ -24,9 +24,8 @@ class ImagePlane:
     @property
     def normalRas(self) -> FloatArray:
         """Unit normal: column direction x row direction (also right where calibrated axes aren't quite perpendicular)."""
-        normal = np.asarray(np.cross(self.imageToRas[:3, 0], self.imageToRas[:3, 1]), dtype=np.float64)
-        result: FloatArray = normal / float(np.linalg.norm(normal))
-        return result
+        normal: FloatArray = np.cross(self.imageToRas[:3, 0], self.imageToRas[:3, 1]).astype(np.float64)
+        return normal / np.float64(np.linalg.norm(normal))
 
     def pixelOf(self, pointRas: npt.ArrayLike) -> FloatArray:
         """(column, row) of the point's projection along the normal."""

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from FusionRegistrationLib.RigidTransform import FloatArray
 
 Color = tuple[float, float, float]
+Indices = npt.NDArray[np.uint8]
 
 NEEDLE_COLOR: Color = (0.94, 0.89, 0.26)
 PATH_COLOR: Color = (0.10, 0.85, 0.62)
@@ -19,6 +20,10 @@ BONE_COLOR: Color = (0.34, 0.71, 0.91)
 END_POINT_COLOR: Color = (1.0, 1.0, 1.0)
 NOT_LIVE_COLOR: Color = (0.5, 0.5, 0.5)
 """Okabe and Ito's palette (2008), lightened for a dark room; grey means *not live* and nothing else."""
+
+
+COLOR_ARRAY = "Color"
+PALETTE_SIZE = 256
 
 
 def makeNode(scene: Any, className: str, name: str) -> Any:
@@ -53,53 +58,91 @@ def addDisplay(scene: Any, modelNode: Any, viewNodes: Iterable[Any], color: Colo
     return display
 
 
-def showContour(display: Any, widthPixels: int) -> None:
-    """Show the cut of the model with the slice, as a line."""
-    display.SetVisibility2D(True)
-    display.SetVisibility3D(False)
-    display.SetSliceDisplayModeToIntersection()
-    display.SetSliceIntersectionThickness(widthPixels)
+class StrokePalette:
+    """Colour table of the strokes. (Colours of their own per line make MRML's slice views log an error at each rendering.)"""
+
+    def __init__(self, scene: Any) -> None:
+        self.node = makeNode(scene, "vtkMRMLColorTableNode", "NavStrokeColors")
+        self.node.SetTypeToUser()
+        self.node.SetNumberOfColors(PALETTE_SIZE)
+        self._indices: dict[Color, int] = {}
+
+    def index(self, color: Color) -> int:
+        """Place of a colour in the table.
+
+        :raises ValueError: when more than 256 different colours are asked for.
+        """
+        index = self._indices.get(color)
+        if index is None:
+            index = len(self._indices)
+            if index >= PALETTE_SIZE:
+                raise ValueError(f"More than {PALETTE_SIZE} different line colours. Give structures of one kind the same colour.")
+            self._indices[color] = index
+            self.node.SetColor(index, *color, 1.0)
+        return index
 
 
-class LineModel:
-    """Line strokes in RAS, drawn on slices as seen across them. The strokes carry their own depth; the view flattens them."""
+class StrokeModel:
+    """Line strokes in RAS, each in its own colour, drawn on one slice view. They carry their true depth; the view flattens them."""
 
-    def __init__(self, scene: Any, name: str, viewNodes: Sequence[Any], color: Color, widthPixels: int) -> None:
+    def __init__(self, scene: Any, name: str, viewNodes: Sequence[Any], widthPixels: int, palette: StrokePalette) -> None:
         import vtk
 
-        self._vtk = vtk
-        self._polyData = vtk.vtkPolyData()
-        self._polyData.SetPoints(vtk.vtkPoints())
+        self._palette = palette
+        self._polyData = _strokes(np.zeros((1, 2, 3)), np.zeros(1, np.uint8))
         self.node = makeNode(scene, "vtkMRMLModelNode", name)
         self.node.SetAndObservePolyData(self._polyData)
-        self.display = addDisplay(scene, self.node, viewNodes, color)
+        self.display = addDisplay(scene, self.node, viewNodes, (1.0, 1.0, 1.0))
+        wasModifying = self.display.StartModify()
+        self.display.SetVisibility(False)
         self.display.SetVisibility2D(True)
         self.display.SetVisibility3D(False)
         self.display.SetSliceDisplayModeToProjection()
         self.display.SetSliceIntersectionThickness(widthPixels)
-        self._segments: FloatArray = np.zeros((0, 2, 3))
-        self._color = color
+        self.display.SetActiveScalar(COLOR_ARRAY, vtk.vtkAssignAttribute.CELL_DATA)
+        self.display.SetScalarRangeFlag(self.display.UseManualScalarRange)
+        self.display.SetScalarRange(0.0, PALETTE_SIZE - 1.0)
+        self.display.SetAndObserveColorNodeID(palette.node.GetID())
+        self.display.SetScalarVisibility(True)
+        self.display.EndModify(wasModifying)
+        self.segments: FloatArray = np.zeros((0, 2, 3))
+        self.colors: Indices = np.zeros(0, np.uint8)
 
-    def show(self, segments: FloatArray) -> None:
-        """Draw these segments (n, 2, 3) and no others."""
-        if segments.shape == self._segments.shape and np.array_equal(segments, self._segments):
+    def show(self, parts: Sequence[tuple[FloatArray, Color | Indices]]) -> None:
+        """Draw these and nothing else: segments (n, 2, 3) with one colour, or with a palette index each. Later parts lie on top."""
+        filled = [(segments, color) for segments, color in parts if len(segments)]
+        segments = np.concatenate([part for part, _ in filled]) if filled else np.zeros((0, 2, 3))
+        colors = np.concatenate([self._indicesOf(color, len(part)) for part, color in filled]) if filled else np.zeros(0, np.uint8)
+        if np.array_equal(segments, self.segments) and np.array_equal(colors, self.colors):
             return
-        from vtkmodules.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray
+        wasShown = len(self.segments) > 0
+        self.segments, self.colors = segments, colors
+        if len(segments):
+            # One shallow copy is one event; setting points, lines and colours one by one would be three.
+            self._polyData.ShallowCopy(_strokes(segments, colors))
+        if wasShown != (len(segments) > 0):
+            self.display.SetVisibility(len(segments) > 0)
 
-        self._segments = segments.copy()
-        count = len(segments)
-        points = self._vtk.vtkPoints()
-        points.SetData(numpy_to_vtk(np.ascontiguousarray(segments.reshape(-1, 3)), deep=1))
-        lines = self._vtk.vtkCellArray()
-        lines.SetData(
-            numpy_to_vtkIdTypeArray(np.arange(0, 2 * count + 1, 2, dtype=np.int64), deep=1),
-            numpy_to_vtkIdTypeArray(np.arange(2 * count, dtype=np.int64), deep=1),
-        )
-        self._polyData.SetPoints(points)
-        self._polyData.SetLines(lines)
-        self._polyData.Modified()
+    def _indicesOf(self, color: Color | Indices, count: int) -> Indices:
+        return color if isinstance(color, np.ndarray) else np.full(count, self._palette.index(color), np.uint8)
 
-    def setColor(self, color: Color) -> None:
-        if color != self._color:
-            self._color = color
-            self.display.SetColor(*color)
+
+def _strokes(segments: FloatArray, colors: Indices) -> Any:
+    import vtk
+    from vtkmodules.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray
+
+    count = len(segments)
+    points = vtk.vtkPoints()
+    points.SetData(numpy_to_vtk(np.ascontiguousarray(segments.reshape(-1, 3)), deep=1))
+    lines = vtk.vtkCellArray()
+    lines.SetData(
+        numpy_to_vtkIdTypeArray(np.arange(0, 2 * count + 1, 2, dtype=np.int64), deep=1),
+        numpy_to_vtkIdTypeArray(np.arange(2 * count, dtype=np.int64), deep=1),
+    )
+    scalars = numpy_to_vtk(np.ascontiguousarray(colors), deep=1)
+    scalars.SetName(COLOR_ARRAY)
+    polyData = vtk.vtkPolyData()
+    polyData.SetPoints(points)
+    polyData.SetLines(lines)
+    polyData.GetCellData().SetScalars(scalars)
+    return polyData

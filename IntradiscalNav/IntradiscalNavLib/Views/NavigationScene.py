@@ -131,7 +131,7 @@ class NavigationScene:
         if self._fanDisplay.GetOpacity() != opacity:
             self._fanDisplay.SetOpacity(opacity)
 
-    def placeCamera(self, distanceMm: float = 380.0) -> bool:
+    def placeCamera(self, distanceMm: float = 400.0) -> bool:
         """Look at the path from behind, above and from the side it comes from; False when the view has no camera yet."""
         camera = self._camera()
         if camera is None or self._path is None:
@@ -144,12 +144,12 @@ class NavigationScene:
         return True
 
     @staticmethod
-    def cameraFor(path: PathFrame, distanceMm: float = 380.0) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def cameraFor(path: PathFrame, distanceMm: float = 400.0) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Camera position, focal point and up vector (RAS)."""
         focal = path.targetRas + 0.35 * (path.entryRas - path.targetRas)
         outward = -path.directionRas
         side = 1.0 if outward[0] >= 0 else -1.0
-        direction = np.array([side * 0.75, -1.0, 0.45])
+        direction = np.array([side * 0.55, -1.0, 0.75])
         direction /= np.linalg.norm(direction)
         return focal + distanceMm * direction, focal, np.array([0.0, 0.0, 1.0])
 

@@ -15,7 +15,7 @@ import numpy as np
 from FusionRegistrationLib.RigidTransform import FloatArray
 from IntradiscalNavLib.Guidance.DisplayedGuidance import GuidanceNumber
 from IntradiscalNavLib.Guidance.ImagePlane import imagePlane
-from IntradiscalNavLib.Views.DisplayNodes import addDisplay, showContour
+from IntradiscalNavLib.Views.DisplayNodes import StrokePalette, addDisplay
 from IntradiscalNavLib.Views.FrozenPicture import FreezeMode, FrozenPicture
 from IntradiscalNavLib.Views.NavigationLayout import (
     FUSION,
@@ -33,6 +33,7 @@ from IntradiscalNavLib.Views.SessionState import SessionState
 from IntradiscalNavLib.Views.SliceDriver import SliceDriver
 from IntradiscalNavLib.Views.SlicePose import SlicePose, imagePose, pathPoses, targetPose
 from IntradiscalNavLib.Views.SliceStrokes import SliceStrokes
+from IntradiscalNavLib.Views.SurfaceContour import SurfaceContour
 from IntradiscalNavLib.Views.UltrasoundDisplay import UltrasoundDisplay, UltrasoundFrame
 
 NUMBERS: Mapping[ViewName, tuple[str, GuidanceNumber, GuidanceNumber | None]] = {
@@ -52,7 +53,6 @@ class AnatomyModel:
     node: Any
     color: tuple[float, float, float]
     opacity: float = 1.0
-    contourPixels: int = 2
 
 
 def sliceNodeOf(scene: Any, view: ViewName) -> Any:
@@ -95,8 +95,10 @@ class NavigationViews:
         self.overlays: dict[ViewName, NumberOverlay] = {}
         self.followNeedle = False
         """Path planes along the needle's axis instead of the planned path."""
+        palette = StrokePalette(scene)
+        contour = SurfaceContour([(model.node.GetPolyData(), palette.index(model.color)) for model in anatomy])
         self.strokes = {
-            view: SliceStrokes(scene, f"{view.tag}Strokes", node, (10.0, 20.0) if view is TARGET else ())
+            view: SliceStrokes(scene, f"{view.tag}Strokes", node, contour, palette, (10.0, 20.0) if view is TARGET else ())
             for view, node in self.sliceNodes.items()
         }
         self.scene3d = NavigationScene(scene, self.ultrasoundPicture)
@@ -200,8 +202,6 @@ class NavigationViews:
             picture.show(frame)
 
     def _showAnatomy(self, model: AnatomyModel) -> None:
-        contour = addDisplay(self.scene, model.node, self.sliceNodes.values(), model.color)
-        showContour(contour, model.contourPixels)
         solid = addDisplay(self.scene, model.node, (self.scene3d.viewNode,), model.color, model.opacity)
         solid.SetVisibility2D(False)
 

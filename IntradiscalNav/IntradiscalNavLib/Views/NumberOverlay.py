@@ -53,7 +53,7 @@ class NumberOverlay:
         edge = max(small // 2, 5)
         title = f"{self._title}{titleSuffix}"
         if displayed.needleName:
-            title += f"   {displayed.needleName} → {displayed.targetName}"
+            title += f"   {displayed.needleName} to {displayed.targetName}"
         changed = self._put("title", title, LABEL_COLOR, small, (edge, height - edge), "left", "top")
         for side, number, x, justification in (("", self._main, edge, "left"), ("Right", self._second, width - edge, "right")):
             item = displayed.numbers[number] if number is not None else None
