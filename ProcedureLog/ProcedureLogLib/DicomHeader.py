@@ -64,8 +64,9 @@ DOUBLE_TAGS: dict[int, str] = {0x00189311: "pitch", 0x00189345: "ctdiVol"}
 LAST_TAG = 0x00201041
 WANTED_NAMES = (*TEXT_TAGS.values(), *DOUBLE_TAGS.values(), "transferSyntax", "mediaSopClassUid", "mediaSopInstanceUid")
 
-LONG_VRS = frozenset(name.encode() for name in "OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
-SHORT_VRS = frozenset(name.encode() for name in "AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
+LONG_VRS = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
+_SHORT_TEXT = b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US"
+SHORT_VRS = frozenset(_SHORT_TEXT.split())
 
 
 class DamagedDicom(ValueError):

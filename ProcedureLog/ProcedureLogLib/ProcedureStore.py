@@ -87,6 +87,7 @@ class ProcedureStore:
         except (sqlite3.Error, OSError) as error:
             raise RuntimeError(f"The log in {self.folder} can't be opened: {error}; check that the folder may be written to") from error
         self.pseudonym = self._meta("pseudonym")
+        self.caseId = self._meta("caseId")
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.databasePath, timeout=self._timeoutSec, isolation_level=None, check_same_thread=False)
