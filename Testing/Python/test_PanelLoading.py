@@ -1,7 +1,5 @@
 """The three modules load as Slicer loads them, and their panels follow the scene."""
 
-import pathlib
-
 import pytest
 
 MODULES = ("FusionRegistration", "ProcedureLog", "IntradiscalNav")
@@ -42,22 +40,6 @@ def test_panelSurvivesSceneClose(panels, name):
 def test_selfTestPasses(panels, name):
     module = panels.load(name)
     getattr(module, f"{name}Test")().runTest()
-
-
-def test_remarkIsLogged(panels, tmp_path: pathlib.Path):
-    from ProcedureLogLib.ProcedureStore import ProcedureStore
-
-    widget = panels.openPanel("ProcedureLog")
-    button = widget.ui.addRemarkButton
-    assert not button.enabled and "remark" in button.toolTip
-    widget.ui.remarkEdit.text = "needle bent at the facet"
-    assert not button.enabled and "folder" in button.toolTip
-    widget.ui.caseFolderEdit.currentPath = str(tmp_path)
-    assert button.enabled
-    button.click()
-    assert widget.ui.remarkEdit.text == ""
-    with ProcedureStore(tmp_path) as store:
-        assert [event.text for event in store.events()] == ["needle bent at the facet"]
 
 
 def test_pointsAreRegistered(panels):

@@ -3,6 +3,7 @@
 from typing import Any
 
 from PySide6.QtCore import Property
+from SignalEmission import emit
 
 
 def storedProperty(valueType: Any, name: str, default: Any, notify: str | None = None) -> tuple[Any, Any]:
@@ -20,7 +21,6 @@ def storedProperty(valueType: Any, name: str, default: Any, notify: str | None =
         if hook:
             hook(value)
         if notify:
-            # int for bool: see ctk.ctkCollapsibleButton
-            getattr(self, notify).emit(int(value) if isinstance(value, bool) else value)
+            emit(getattr(self, notify), value)
 
     return Property(valueType, read, write), write

@@ -8,6 +8,7 @@ import PythonQtStyle
 import qt
 from PySide6 import QtCore, QtGui, QtWidgets
 from PySide6.QtCore import Property, Signal
+from SignalEmission import emit
 from StoredProperty import storedProperty
 
 
@@ -48,8 +49,7 @@ class ctkCollapsibleButton(qt.QAbstractButton):
         for child in self._hiddenContents:
             child.setVisible(open_)
         self.setMaximumHeight(16777215 if open_ else self._barHeight())
-        # int: PySide 6.12 loses a reference of each bool it emits, which ends Python < 3.12 with "bool_dealloc"
-        self.contentsCollapsed.emit(int(not open_))
+        emit(self.contentsCollapsed, not open_)
 
     def _contents(self) -> list[Any]:
         direct = QtCore.Qt.FindChildOption.FindDirectChildrenOnly
@@ -126,7 +126,7 @@ class ctkSliderWidget(qt.QWidget):
 
     def _spinChanged(self, value: float) -> None:
         self._follow()
-        self.valueChanged.emit(value)
+        emit(self.valueChanged, value)
 
     def _follow(self) -> None:
         span = self._spin.maximum - self._spin.minimum

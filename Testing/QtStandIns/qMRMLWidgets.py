@@ -7,6 +7,7 @@ from typing import Any
 import qt
 from PySide6 import QtWidgets
 from PySide6.QtCore import Property, Signal
+from SignalEmission import emit
 from StoredProperty import storedProperty
 
 
@@ -24,7 +25,7 @@ class _SceneHolder:
             return
         self._scene = scene
         self._sceneSet(scene)
-        self.mrmlSceneChanged.emit(scene)  # type: ignore[attr-defined]
+        emit(self.mrmlSceneChanged, scene)  # type: ignore[attr-defined]
 
     def _sceneSet(self, scene: Any) -> None:
         pass
@@ -131,13 +132,13 @@ class qMRMLNodeComboBox(qt.QWidget, _SceneHolder):
     def _picked(self, index: int) -> None:
         if not self._filling and index >= 0:
             self._choose(self._ids[index])
-            self.nodeActivated.emit(self.currentNode())
+            emit(self.nodeActivated, self.currentNode())
 
     def _choose(self, nodeId: str | None) -> None:
         if nodeId != self._current:
             self._current = nodeId
-            self.currentNodeChanged.emit(self.currentNode())
-            self.currentNodeIDChanged.emit(nodeId or "")
+            emit(self.currentNodeChanged, self.currentNode())
+            emit(self.currentNodeIDChanged, nodeId or "")
 
     def currentNode(self) -> Any:
         return self._scene.GetNodeByID(self._current) if self._scene is not None and self._current else None
@@ -165,7 +166,7 @@ class qMRMLNodeComboBox(qt.QWidget, _SceneHolder):
         nodeType = nodeType or self.nodeTypes[0]
         name = self.baseName or nodeType.replace("vtkMRML", "").replace("Node", "")
         node = self._scene.AddNewNodeByClass(nodeType, self._scene.GenerateUniqueName(name))
-        self.nodeAddedByUser.emit(node)
+        emit(self.nodeAddedByUser, node)
         if self.selectNodeUponCreation:
             self.setCurrentNode(node)
         return node
