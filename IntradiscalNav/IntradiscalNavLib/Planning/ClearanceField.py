@@ -73,14 +73,14 @@ class DistanceField:
 class ClearanceField:
     """What the search and the evaluation look up.
 
-    ``combined`` is the int8 field of everything; ``withoutNerves`` and ``nerves`` are its two parts, apart because modelled nerves carry their own
+    ``combined`` is the int8 field of everything; ``segmented`` and ``modelled`` are its two parts, apart because modelled nerves carry their own
     uncertainty (``nerveSigmaMm``). ``structures`` are signed distances by name. ``lipschitz`` is the combined field's constant.
     """
 
     grid: RasGrid
     combined: npt.NDArray[np.int8]
-    withoutNerves: npt.NDArray[np.int8]
-    nerves: npt.NDArray[np.int8]
+    segmented: npt.NDArray[np.int8]
+    modelled: npt.NDArray[np.int8]
     structures: Mapping[str, DistanceField]
     marginsMm: Mapping[str, float]
     nerveSigmaMm: float
@@ -101,7 +101,7 @@ class ClearanceField:
     def byteCount(self) -> int:
         """Memory of all fields in bytes."""
         return int(
-            sum(a.nbytes for a in (self.combined, self.withoutNerves, self.nerves)) + sum(s.values.nbytes for s in self.structures.values())
+            sum(a.nbytes for a in (self.combined, self.segmented, self.modelled)) + sum(s.values.nbytes for s in self.structures.values())
         )
 
 
@@ -144,8 +144,9 @@ def distanceToMask(mask: npt.NDArray[np.bool_] | None, grid: RasGrid) -> npt.NDA
     return values
 
 
-def _nerveDistance(anatomy: SpineAnatomy, kind: str, grid: RasGrid) -> npt.NDArray[np.float32]:
+def _nerveDistance(anatomy: SpineAnatomy, kind: str, grid: RasGrid) -> npt.NDArray[np.float32] | None:
     values = np.full(grid.shape, FAR_MM, np.float32)
+    near = False
     for nerve in anatomy.nerves:
         if nerve.kind != kind:
             continue
@@ -162,7 +163,8 @@ def _nerveDistance(anatomy: SpineAnatomy, kind: str, grid: RasGrid) -> npt.NDArr
         s, a, r = (grid.axis(ras)[w] for ras, w in zip((2, 1, 0), window))
         points = np.stack(np.broadcast_arrays(r[None, None, :], a[None, :, None], s[:, None, None]), axis=-1)
         np.minimum(part, nerve.distanceMm(points).astype(np.float32), out=part)
-    return values
+        near = True
+    return values if near else None
 
 
 def _upsample(soft: npt.NDArray[np.float32], softGrid: RasGrid, grid: RasGrid) -> npt.NDArray[np.float32]:
@@ -207,17 +209,20 @@ def buildClearanceField(
     ilium = maskOnGrid(anatomy, anatomy.labelValues(StructureKind.ILIUM), softGrid, smooth=True)
     if ilium is not None:
         structures["ilium"] = DistanceField(softGrid, distanceToMask(ilium, softGrid))
-    nerveClearance: npt.NDArray[np.float32] | None = None
+    modelledClearance: npt.NDArray[np.float32] | None = None
     for name, kind in (("root", StructureKind.ROOT), ("dura", StructureKind.DURA)):
         distance = _nerveDistance(anatomy, name, softGrid)
+        if distance is not None:
+            clearance = distance - np.float32(margins[name])
+            modelledClearance = clearance if modelledClearance is None else np.minimum(modelledClearance, clearance)
         drawn = maskOnGrid(anatomy, anatomy.labelValues(kind), softGrid, smooth=True)
         if drawn is not None:
-            distance = np.minimum(distance, distanceToMask(drawn, softGrid))
-        if drawn is None and not any(nerve.kind == name for nerve in anatomy.nerves):
-            continue
-        structures[name] = DistanceField(softGrid, distance)
-        clearance = distance - np.float32(margins[name])
-        nerveClearance = clearance if nerveClearance is None else np.minimum(nerveClearance, clearance)
+            drawnDistance = distanceToMask(drawn, softGrid)
+            clearance = drawnDistance - np.float32(margins[name])
+            softClearance = clearance if softClearance is None else np.minimum(softClearance, clearance)
+            distance = drawnDistance if distance is None else np.minimum(distance, drawnDistance)
+        if distance is not None:
+            structures[name] = DistanceField(softGrid, distance)
     boneMargin: npt.NDArray[np.float32] | float = margins["bone"]
     if facet is not None:
         offset = [(grid.axis(ras) - facet.capsuleTargetRas[ras]).astype(np.float32) for ras in range(3)]
@@ -226,14 +231,15 @@ def buildClearanceField(
     rest = bone - np.float32(boneMargin) if isinstance(boneMargin, float) else bone - boneMargin
     if softClearance is not None:
         np.minimum(rest, _upsample(softClearance, softGrid, grid), out=rest)
-    withoutNerves = _toInt8(rest)
-    nerves = np.full(grid.shape, 127, np.int8) if nerveClearance is None else _toInt8(_upsample(nerveClearance, softGrid, grid))
-    sigmas = [nerve.meanSigmaMm for nerve in anatomy.nerves if nerve.kind == "root"]
+    segmented = _toInt8(rest)
+    modelled = np.full(grid.shape, 127, np.int8) if modelledClearance is None else _toInt8(_upsample(modelledClearance, softGrid, grid))
+    middle = 0.5 * (low + high)
+    sigmas = [n.meanSigmaMm for n in anatomy.nerves if n.kind == "root" and np.linalg.norm(n.pointsRas.mean(0) - middle) < 90.0]
     return ClearanceField(
         grid,
-        np.minimum(withoutNerves, nerves),
-        withoutNerves,
-        nerves,
+        np.minimum(segmented, modelled),
+        segmented,
+        modelled,
         structures,
         margins,
         float(np.sqrt(np.mean(np.square(sigmas)))) if sigmas else 0.0,

@@ -101,6 +101,7 @@ def deriveDisc(upper: VertebraMask, lower: VertebraMask, axes: AnatomicalAxes) -
     lateral = np.arange(-34.0, 34.1, 2.0)
     sagittal = np.arange(-26.0, 26.1, 2.0)
     travel = np.arange(-0.6 * span, 0.6 * span, 0.5)
+    from scipy.ndimage import binary_dilation
     from scipy.ndimage import label as components
 
     for _ in range(4):
@@ -110,8 +111,10 @@ def deriveDisc(upper: VertebraMask, lower: VertebraMask, axes: AnatomicalAxes) -
         u, v = np.meshgrid(lateral, sagittal, indexing="ij")
         foot = center + u[..., None] * right + v[..., None] * anterior
         points = foot[:, :, None, :] + travel[:, None] * caudal
-        inUpper = upper.holds(points, body=True)
-        inLower = lower.holds(points, body=True)
+        # Columns through both bodies, grown by one step: the opened bodies lack their rims, the whole masks have arches as well.
+        column = binary_dilation(upper.holds(points, body=True).any(-1)) & binary_dilation(lower.holds(points, body=True).any(-1))
+        inUpper = upper.holds(points) & column[..., None]
+        inLower = lower.holds(points) & column[..., None]
         hasBoth = inUpper.any(-1) & inLower.any(-1)
         lastUpper = len(travel) - 1 - np.argmax(inUpper[..., ::-1], axis=-1)
         firstLower = np.argmax(inLower, axis=-1)
@@ -127,10 +130,10 @@ def deriveDisc(upper: VertebraMask, lower: VertebraMask, axes: AnatomicalAxes) -
         upperFit = _robustPlane(u[region], v[region], travel[lastUpper[region]] + 0.25)
         lowerFit = _robustPlane(u[region], v[region], travel[firstLower[region]] - 0.25)
         row = np.abs(v - np.median(v[region])) <= 2.0
-        column = np.abs(u - np.median(u[region])) <= 4.0
+        middle = np.abs(u - np.median(u[region])) <= 4.0
         width = float(np.ptp(u[region & row]) + 2.0) if (region & row).any() else float(np.ptp(u[region]) + 2.0)
-        depth = float(np.ptp(v[region & column]) + 2.0)
-        vMid = 0.5 * float(v[region & column].max() + v[region & column].min())
+        depth = float(np.ptp(v[region & middle]) + 2.0)
+        vMid = 0.5 * float(v[region & middle].max() + v[region & middle].min())
         uMid = 0.5 * float(u[region & row].max() + u[region & row].min()) if (region & row).any() else 0.0
         normals = []
         for fit in (upperFit, lowerFit):
@@ -196,19 +199,22 @@ def findFacetJoint(upper: VertebraMask, lower: VertebraMask, disc: Disc, side: s
     if min(len(facing[0]), len(facing[1])) < 10:
         return None
     distance, index = cKDTree(facing[1]).query(facing[0])
-    near = distance <= distance.min() + 2.0
+    near = distance <= distance.min() + 2.5
     if distance.min() > 8.0 or near.sum() < 3:
         return None
     top, bottom = facing[0][near], facing[1][index[near]]
     middle = 0.5 * (top + bottom)
+    center = np.median(middle, axis=0)
     normal = (top - bottom).mean(0)
     normal = normal / max(float(np.linalg.norm(normal)), 1e-9)
-    backness = middle @ disc.axes.anterior
-    rim = middle[backness <= np.percentile(backness, 25)].mean(0)
-    steps = np.arange(0.0, 14.0, 0.25)
+    # The posterior recess at the joint's middle height: back from the rim until both processes are left behind.
+    level = np.abs((middle - center) @ disc.axes.superior) <= 4.0
+    around = middle[level] if level.sum() >= 3 else middle
+    backness = around @ disc.axes.anterior
+    rim = around[backness <= np.percentile(backness, 30)].mean(0)
+    rim = rim - ((rim - center) @ disc.axes.superior) * disc.axes.superior
+    steps = np.arange(0.0, 8.0, 0.25)
     line = rim - steps[:, None] * disc.axes.anterior
-    free = ~(upper.holds(line) | lower.holds(line))
-    inside = np.flatnonzero(~free)
-    first = int(inside.max()) + 1 if len(inside) else 0
-    target = line[min(first, len(line) - 1)] if first < 24 else rim
-    return FacetJoint(disc.level, side, middle.mean(0), normal, target, float(max(distance.min() - 1.5, 0.0)))
+    inside = np.flatnonzero(upper.holds(line) | lower.holds(line))
+    target = line[min(int(inside.max()) + 1, len(line) - 1)] if len(inside) else rim
+    return FacetJoint(disc.level, side, center, normal, target, float(max(distance.min() - 1.5, 0.0)))

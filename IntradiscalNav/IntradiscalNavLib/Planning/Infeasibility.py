@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from IntradiscalNavLib.Planning.ClearanceField import UNITS_PER_MM
+from IntradiscalNavLib.Planning.FullResolutionCheck import crossesBone
 from IntradiscalNavLib.Planning.PathEvaluation import trajectoryFrom
 from IntradiscalNavLib.Planning.PathMeasures import PathMeasures, hardLimits, measurePaths
 from IntradiscalNavLib.Planning.PlanContext import PlanContext
@@ -51,7 +52,7 @@ def explainInfeasibility(context: PlanContext) -> Infeasibility:
     low, high = context.inclinationWindowDeg
     kept: list[tuple[FloatArray, npt.NDArray[np.intp], int]] = []
     for number, target in enumerate(context.targets):
-        angles = pathAngles(context.axes, entries, target)
+        angles = pathAngles(context.axes, entries, target, context.side)
         badness = np.maximum(angles.lengthMm - p.maxLengthMm, 0.0) / LENGTH_MM
         badness += np.maximum(np.maximum(low - angles.medialInclinationDeg, angles.medialInclinationDeg - high), 0.0) / MM_PER_UNIT["deg"]
         badness += np.maximum(np.abs(angles.caudalTiltDeg) - p.maxTiltDeg, 0.0) / MM_PER_UNIT["deg"]
@@ -70,8 +71,6 @@ def explainInfeasibility(context: PlanContext) -> Infeasibility:
 
 
 def _summarise(context: PlanContext, measures: PathMeasures) -> Infeasibility:
-    from IntradiscalNavLib.Planning.FullResolutionCheck import crossesBone
-
     crossing = crossesBone(context, measures.entries, measures.targets, context.parameters.recheckStepMm)
     missing = []
     single: dict[str, float] = {}

@@ -55,7 +55,7 @@ def measurePaths(
 ) -> PathMeasures:
     """Measure paths entries (n, 3) to targets (n, 3)."""
     entries, targets = (np.atleast_2d(np.asarray(a, float)) for a in (entriesRas, targetsRas))
-    angles = pathAngles(context.axes, entries, targets)
+    angles = pathAngles(context.axes, entries, targets, context.side)
     samples = max(2, int(np.ceil(float(angles.lengthMm.max()) / stepMm)) + 1)
     share = np.linspace(0.0, 1.0, samples)
     points = entries[:, None, :] + share[None, :, None] * (targets - entries)[:, None, :]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from IntradiscalNavLib.Planning.FullResolutionCheck import crossesBone
 from IntradiscalNavLib.Planning.Infeasibility import Infeasibility, explainInfeasibility
 from IntradiscalNavLib.Planning.PathEvaluation import trajectoryFrom
 from IntradiscalNavLib.Planning.PathMeasures import legalPaths, measurePaths
@@ -19,7 +20,7 @@ from IntradiscalNavLib.Planning.SpineAnatomy import SpineAnatomy
 from IntradiscalNavLib.Planning.Trajectory import Trajectory
 from IntradiscalNavLib.Planning.TrajectoryChoice import chooseDiverse
 from IntradiscalNavLib.Planning.TrajectoryScore import scorePaths
-from IntradiscalNavLib.Planning.TrajectorySearch import SearchResult, searchTrajectories
+from IntradiscalNavLib.Planning.TrajectorySearch import SearchResult, searchTrajectories, spreadSelection
 from IntradiscalNavLib.Planning.ViolationProbability import RegistrationUncertainty
 
 FloatArray = npt.NDArray[np.float64]
@@ -107,8 +108,6 @@ def rankCandidates(context: PlanContext, search: SearchResult) -> tuple[list[Tra
     chosen = search.shortlist(p.recheckCount)
     entries = search.entries[search.entryIndex[chosen]]
     targets = context.targets[search.targetIndex[chosen]]
-    from IntradiscalNavLib.Planning.FullResolutionCheck import crossesBone
-
     clear = ~crossesBone(context, entries, targets, p.recheckStepMm)
     entries, targets = entries[clear], targets[clear]
     if len(entries) == 0:
@@ -119,7 +118,10 @@ def rankCandidates(context: PlanContext, search: SearchResult) -> tuple[list[Tra
         return [], False
     # Robustness costs most: only for the paths whose score could still win, and a spread of others.
     bound = scorePaths(context, coarse).total[keep]
-    keep = keep[np.argsort(-bound)][: max(160, 20 * p.offeredCount)]
+    spread = spreadSelection(
+        bound, coarse.angles.medialInclinationDeg[keep], coarse.angles.caudalTiltDeg[keep], max(160, 20 * p.offeredCount), 3
+    )
+    keep = keep[spread]
     measures = measurePaths(context, entries[keep], targets[keep])
     scores = scorePaths(context, measures)
     picks = chooseDiverse(context, measures, scores)

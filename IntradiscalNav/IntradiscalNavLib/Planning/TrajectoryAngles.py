@@ -70,12 +70,17 @@ class PathAngles:
     lengthMm: FloatArray
 
 
-def pathAngles(axes: AnatomicalAxes, entriesRas: npt.ArrayLike, targetsRas: npt.ArrayLike) -> PathAngles:
-    """Angles of paths from entries (..., 3) to targets (..., 3), broadcast against each other."""
+def pathAngles(axes: AnatomicalAxes, entriesRas: npt.ArrayLike, targetsRas: npt.ArrayLike, side: str = "") -> PathAngles:
+    """Angles of paths from entries (..., 3) to targets (..., 3), broadcast against each other.
+
+    :param side: side of the approach ("left", "right"), which says where the midline is; the entry's own side when empty. It matters only for
+        entries next to the midline.
+    """
     entries = np.asarray(entriesRas, float)
     vector = (np.asarray(targetsRas, float) - entries) @ axes.matrix().T
     lateral = (entries - axes.originRas) @ axes.right
-    towardsMidline = -np.sign(lateral) * vector[..., 0]
+    sign = {"left": -1.0, "right": 1.0}[side] if side else np.sign(lateral)
+    towardsMidline = -sign * vector[..., 0]
     inPlane = np.hypot(vector[..., 0], vector[..., 1])
     return PathAngles(
         np.degrees(np.arctan2(towardsMidline, vector[..., 1])),

@@ -45,18 +45,24 @@ class SearchResult:
     def shortlist(self, count: int) -> npt.NDArray[np.intp]:
         """Indices of the best ``count`` candidates by score bound, with the best of every cell of directions among them, so that steeper,
         flatter and tilted alternatives survive."""
-        if self.legalCount <= count:
-            return np.argsort(-self.score, kind="stable")
-        cell = np.floor(self.inclinationDeg / CELL_INCLINATION_DEG).astype(np.int32) * 1000 + np.floor(self.tiltDeg / CELL_TILT_DEG).astype(
-            np.int32
-        )
-        order = np.lexsort((-self.score, cell))
-        position = np.arange(len(order)) - np.searchsorted(cell[order], cell[order], side="left")
-        spread = order[position < 4][: count // 2]
-        top = np.argpartition(-self.score, count)[:count]
-        both = np.unique(np.concatenate([spread, top[np.argsort(-self.score[top], kind="stable")][: count - len(spread)]]))
-        result: npt.NDArray[np.intp] = both[np.argsort(-self.score[both], kind="stable")]
-        return result
+        return spreadSelection(self.score, self.inclinationDeg, self.tiltDeg, count)
+
+
+def spreadSelection(
+    score: npt.NDArray, inclinationDeg: npt.NDArray, tiltDeg: npt.NDArray, count: int, perCell: int = 4
+) -> npt.NDArray[np.intp]:
+    """Indices of ``count`` paths, best first: half of them at most the best few of every cell of directions, the rest the best of all."""
+    if len(score) <= count:
+        return np.argsort(-score, kind="stable")
+    cell = np.floor(inclinationDeg / CELL_INCLINATION_DEG).astype(np.int32) * 1000 + np.floor(tiltDeg / CELL_TILT_DEG).astype(np.int32)
+    order = np.lexsort((-score, cell))
+    position = np.arange(len(order)) - np.searchsorted(cell[order], cell[order], side="left")
+    spread = order[position < perCell]
+    spread = spread[np.argsort(-score[spread], kind="stable")][: count // 2]
+    top = np.argpartition(-score, count)[:count]
+    both = np.unique(np.concatenate([spread, top[np.argsort(-score[top], kind="stable")][: count - len(spread)]]))
+    result: npt.NDArray[np.intp] = both[np.argsort(-score[both], kind="stable")]
+    return result
 
 
 def searchTrajectories(context: PlanContext) -> SearchResult:
@@ -68,7 +74,7 @@ def searchTrajectories(context: PlanContext) -> SearchResult:
     legalTargets = np.zeros(len(entries), np.int16)
     bestScore = np.zeros(len(entries), np.float32)
     for number, target in enumerate(context.targets):
-        angles = pathAngles(context.axes, entries, target)
+        angles = pathAngles(context.axes, entries, target, context.side)
         allowed = (angles.lengthMm <= p.maxLengthMm) & (np.abs(angles.caudalTiltDeg) <= p.maxTiltDeg)
         allowed &= (angles.medialInclinationDeg >= low) & (angles.medialInclinationDeg <= high)
         index = np.flatnonzero(allowed)
@@ -93,13 +99,19 @@ def searchTrajectories(context: PlanContext) -> SearchResult:
                 tilt.astype(np.float32),
             )
         )
-    merged = [np.concatenate([part[n] for part in parts]) if parts else np.zeros(0, np.float32) for n in range(6)]
+    kinds = (np.int32, np.int16, np.float32, np.float32, np.float32, np.float32)
+    merged = [
+        np.concatenate([part[n] for part in parts]).astype(kind, copy=False) if parts else np.zeros(0, kind) for n, kind in enumerate(kinds)
+    ]
     return SearchResult(
-        entries,
-        merged[0].astype(np.int32),
-        merged[1].astype(np.int16),
-        *merged[2:],
-        len(entries) * len(context.targets),
-        legalTargets,
-        bestScore,
+        entries=entries,
+        entryIndex=merged[0],
+        targetIndex=merged[1],
+        slackMm=merged[2],
+        score=merged[3],
+        inclinationDeg=merged[4],
+        tiltDeg=merged[5],
+        candidateCount=len(entries) * len(context.targets),
+        legalTargets=legalTargets,
+        bestScore=bestScore,
     )

@@ -49,8 +49,8 @@ class RegistrationUncertainty:
 
 @dataclass(frozen=True)
 class ViolationEstimate:
-    """Probability (n,) per path of violating any hard limit, and by cause: "nerves" (roots, dura), "others" (bone, vessels, organs), "tip" (the tip
-    leaves the target region)."""
+    """Probability (n,) per path of violating any hard limit, and by cause: "segmented structures" (bone,
+    vessels, organs, drawn nerves), "modelled nerves", and "tip" (it leaves the target region)."""
 
     total: FloatArray
     byCause: dict[str, FloatArray]
@@ -100,8 +100,8 @@ def estimateViolation(
     spacing = grid.spacingMm[0]
     last = np.asarray(grid.shape)[::-1] - 1
     ni, nj = grid.shape[2], grid.shape[1]
-    rest, nerves = field.withoutNerves.reshape(-1), field.nerves.reshape(-1)
-    hits = {cause: np.zeros(count) for cause in ("nerves", "others", "tip")}
+    rest, nerves = field.segmented.reshape(-1), field.modelled.reshape(-1)
+    hits = {cause: np.zeros(count) for cause in ("modelled nerves", "segmented structures", "tip")}
     anyHit = np.zeros(count)
     for n in range(number):
         moved = points + np.cross(rotation[n], relative) + translation[n]
@@ -112,8 +112,8 @@ def estimateViolation(
         shift = field.nerveSigmaMm * normal[n, 8]
         nerve = nerves.take(flat).min(1) / UNITS_PER_MM + shift < 0
         tip = np.linalg.norm((moved[:, -1] - tipCenterRas) @ tipMatrix.T, axis=1) > 1.0
-        hits["others"] += others
-        hits["nerves"] += nerve
+        hits["segmented structures"] += others
+        hits["modelled nerves"] += nerve
         hits["tip"] += tip
         anyHit += others | nerve | tip
     return ViolationEstimate(anyHit / number, {cause: value / number for cause, value in hits.items()})
