@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ from IntradiscalNavLib.Planning.ClearanceField import UNITS_PER_MM
 from IntradiscalNavLib.Planning.FullResolutionCheck import crossesBone
 from IntradiscalNavLib.Planning.PathEvaluation import trajectoryFrom
 from IntradiscalNavLib.Planning.PathMeasures import PathMeasures, hardLimits, measurePaths
-from IntradiscalNavLib.Planning.PlanContext import PlanContext
+from IntradiscalNavLib.Planning.PlanContext import PlanContext, preparePlan
 from IntradiscalNavLib.Planning.RayMarching import marchClearance
 from IntradiscalNavLib.Planning.Trajectory import Trajectory
 from IntradiscalNavLib.Planning.TrajectoryAngles import pathAngles
@@ -21,70 +21,114 @@ from IntradiscalNavLib.Planning.TrajectoryScore import scorePaths
 FloatArray = npt.NDArray[np.float64]
 
 MM_PER_UNIT = {"mm": 1.0, "deg": 3.0, "of its half size": 0.25, "yes": 0.1}
-"""How much of each unit weighs like one millimetre of missing clearance. A length that is too long by 5 mm weighs like 1 mm (``LENGTH_MM``)."""
+"""How much of each unit weighs like one millimetre of missing clearance."""
 LENGTH_MM = 5.0
-_CANDIDATES = 300
+"""A needle too short by this much weighs like one millimetre of missing clearance: a longer needle exists."""
+LONGER_MM = 40.0
+"""Paths up to this much too long are looked at, so that "a longer needle would do" can be said."""
+MIN_ENTRIES = 6000
+_PER_GROUP = 40
+_OVERALL = 160
 
 
 @dataclass(frozen=True)
 class Infeasibility:
     """Why nothing is legal on one side.
 
-    ``nearest`` is the path that misses least; ``failing`` names its failing limits with their shortfalls in words. ``singleLimit`` gives, per limit,
-    the smallest shortfall among the paths that fail nothing else (empty: more than one limit fails everywhere). ``sentence`` sums it up.
+    ``nearest`` is the path that misses least; ``failing`` names its failing limits with their shortfalls in words. ``variants`` holds, per limit that
+    can be the only one to fail, the path that fails it least: what giving way on that limit would buy, and ``singleLimit`` its shortfall. ``sentence``
+    sums it up.
     """
 
     side: str
     nearest: Trajectory | None
     failing: tuple[str, ...]
-    singleLimit: Mapping[str, float]
+    variants: Mapping[str, Trajectory]
     sentence: str
+
+    @property
+    def singleLimit(self) -> dict[str, float]:
+        """Smallest shortfall per limit among the paths that fail nothing else."""
+        return {name: path.failing[0].shortfall for name, path in self.variants.items() if path.failing}
 
 
 def explainInfeasibility(context: PlanContext) -> Infeasibility:
-    """Look for the paths nearest to legal: every candidate's true clearance, no early rejection."""
-    entries = context.patch.entries
+    """Look for the paths nearest to legal: every candidate's true clearance, longer needles included, no early rejection."""
+    p = context.parameters
+    longer = replace(p, needleLengthMm=p.needleLengthMm + LONGER_MM, minEntries=min(MIN_ENTRIES, p.minEntries))
+    wide = preparePlan(
+        context.anatomy,
+        context.level,
+        context.side,
+        longer,
+        kind=context.kind,
+        keepOuts=context.keepOuts,
+        registration=context.registration,
+    )
+    entries = wide.patch.entries
     if len(entries) == 0:
-        lost = context.patch.unreachableShare()
-        reason = max(lost, key=lambda key: lost[key]) if lost else "no skin in the CT here"
+        lost = wide.patch.unreachableShare()
+        reason = max(lost, key=lambda key: lost[key])
         return Infeasibility(context.side, None, (reason,), {}, f"No entry on the {context.side} is reachable: {reason}.")
+    wide = replace(wide, parameters=p)
+    index, number = _nearCandidates(wide, entries)
+    return _summarise(wide, measurePaths(wide, entries[index], wide.targets[number]))
+
+
+def _nearCandidates(context: PlanContext, entries: FloatArray) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """The candidates that miss least overall, and those that miss only one limit, least first."""
     p = context.parameters
     low, high = context.inclinationWindowDeg
-    kept: list[tuple[FloatArray, npt.NDArray[np.intp], int]] = []
-    for number, target in enumerate(context.targets):
+    rows = []
+    for target in context.targets:
         angles = pathAngles(context.axes, entries, target, context.side)
-        badness = np.maximum(angles.lengthMm - p.maxLengthMm, 0.0) / LENGTH_MM
-        badness += np.maximum(np.maximum(low - angles.medialInclinationDeg, angles.medialInclinationDeg - high), 0.0) / MM_PER_UNIT["deg"]
-        badness += np.maximum(np.abs(angles.caudalTiltDeg) - p.maxTiltDeg, 0.0) / MM_PER_UNIT["deg"]
         clearance = marchClearance(
             context.field.combined, context.field.grid, entries, target, floorMm=None, lipschitz=context.field.lipschitz
         )
-        badness += np.maximum(-clearance.astype(float) / UNITS_PER_MM, 0.0)
-        part = np.argsort(badness, kind="stable")[: _CANDIDATES // len(context.targets) + 8]
-        kept.append((badness[part], part, number))
-    badness = np.concatenate([k[0] for k in kept])
-    index = np.concatenate([k[1] for k in kept])
-    number = np.concatenate([np.full(len(k[1]), k[2]) for k in kept])
-    order = np.argsort(badness, kind="stable")[:_CANDIDATES]
-    measures = measurePaths(context, entries[index[order]], context.targets[number[order]])
-    return _summarise(context, measures)
+        rows.append(
+            np.stack(
+                [
+                    np.maximum(-clearance.astype(float) / UNITS_PER_MM, 0.0),
+                    np.maximum(angles.lengthMm - p.maxLengthMm, 0.0) / LENGTH_MM,
+                    np.maximum(np.maximum(low - angles.medialInclinationDeg, angles.medialInclinationDeg - high), 0.0) / MM_PER_UNIT["deg"],
+                    np.maximum(np.abs(angles.caudalTiltDeg) - p.maxTiltDeg, 0.0) / MM_PER_UNIT["deg"],
+                ],
+                axis=1,
+            )
+        )
+    missing = np.concatenate(rows)
+    total = missing.sum(1)
+    chosen = [np.argsort(total, kind="stable")[:_OVERALL]]
+    for column in range(missing.shape[1]):
+        only = np.flatnonzero((missing[:, column] > 0) & (np.delete(missing, column, axis=1).max(1) <= 0))
+        chosen.append(only[np.argsort(missing[only, column], kind="stable")[:_PER_GROUP]])
+    flat = np.unique(np.concatenate(chosen))
+    return flat % len(entries), flat // len(entries)
 
 
 def _summarise(context: PlanContext, measures: PathMeasures) -> Infeasibility:
     crossing = crossesBone(context, measures.entries, measures.targets, context.parameters.recheckStepMm)
-    missing = []
-    single: dict[str, float] = {}
+    scores = scorePaths(context, measures)
+    missing = np.zeros(len(measures.entries))
+    single: dict[str, tuple[float, int]] = {}
     for n in range(len(measures.entries)):
         failing = [limit for limit in hardLimits(context, measures, n) if not limit.met]
-        weight = sum(limit.shortfall / (LENGTH_MM if limit.name == "length" else MM_PER_UNIT[limit.unit]) for limit in failing)
-        missing.append(weight + (0.25 if crossing[n] else 0.0))
-        if len(failing) == 1:
+        missing[n] = sum(limit.shortfall / (LENGTH_MM if limit.name == "length" else MM_PER_UNIT[limit.unit]) for limit in failing)
+        missing[n] += 0.25 * crossing[n]
+        if len(failing) == 1 and (not crossing[n] or failing[0].name == "bone"):
             name = failing[0].name
-            single[name] = min(single.get(name, np.inf), failing[0].shortfall)
+            if name not in single or failing[0].shortfall < single[name][0]:
+                single[name] = (failing[0].shortfall, n)
     best = int(np.argmin(missing))
-    nearest = trajectoryFrom(context, measures, scorePaths(context, measures), best, name="nearest to legal", rechecked=True)
+    nearest = trajectoryFrom(context, measures, scores, best, name="nearest to legal", rechecked=True)
+    variants = {
+        name: trajectoryFrom(context, measures, scores, n, name=f"legal but for {name}", rechecked=True) for name, (_, n) in single.items()
+    }
     sentences = [limit.sentence() for limit in nearest.failing]
     if not sentences and crossing[best]:
         sentences = ["bone: the path grazes bone at the segmentation's own resolution"]
     total = f"No legal path to {context.level} from the {context.side}. Nearest: {'; '.join(sentences)}."
-    return Infeasibility(context.side, nearest, tuple(sentences), single, total)
+    if "length" in variants:
+        needed = variants["length"].lengthMm + context.parameters.hubReserveMm
+        total += f" A needle of {needed:.0f} mm would reach with every other limit met."
+    return Infeasibility(context.side, nearest, tuple(sentences), variants, total)
