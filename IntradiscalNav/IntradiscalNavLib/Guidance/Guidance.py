@@ -5,7 +5,6 @@ Pure geometry in RAS mm. The needle's convention: origin of NeedleTip at the tip
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +13,7 @@ import numpy.typing as npt
 from FusionRegistrationLib.RigidTransform import FloatArray, checkRigid
 from IntradiscalNavLib.Guidance.ImagePlane import ImagePlane, NeedleInPlane, needleInPlane
 from IntradiscalNavLib.Guidance.PathFrame import PathFrame
-from IntradiscalNavLib.Guidance.StructureClearance import RiskStructure, StructureClearance, structureClearances
+from IntradiscalNavLib.Guidance.StructureClearance import StructureClearance, StructureSet
 from IntradiscalNavLib.Guidance.TipUncertainty import TipErrorModel, TipUncertainty, tipUncertainty
 
 
@@ -82,7 +81,7 @@ def computeGuidance(
     *,
     needle: NeedleShape | None = None,
     plane: ImagePlane | None = None,
-    structures: Sequence[RiskStructure] = (),
+    structures: StructureSet | None = None,
     errorModel: TipErrorModel | None = None,
 ) -> Guidance:
     """Guidance numbers of one needle pose.
@@ -90,7 +89,7 @@ def computeGuidance(
     :param needleTipToRas: rigid 4x4; NeedleTip frame to RAS.
     :param path: planned path (``pathFrame(entryRas, targetRas)``).
     :param plane: live ultrasound plane, or None.
-    :param structures: structures at risk with their limits.
+    :param structures: structures at risk with their limits; None when there are none.
     :param errorModel: what is known of the chain's errors; None gives no uncertainty (shown as unknown, never as zero).
     :raises ValueError: when the pose is not rigid (NaN, mirrored, scaled): no number is made from it.
     """
@@ -126,8 +125,8 @@ def computeGuidance(
         endPointErrorMm=float(np.linalg.norm(path.targetRas - endPoint)),
         shaftAngleDeg=float(np.degrees(np.arctan2(np.linalg.norm(np.cross(direction, along)), direction @ along))),
         inPlane=None if plane is None else needleInPlane(plane, tip, direction, shape.lengthMm),
-        clearances=structureClearances(
-            structures, tip, direction, shape.lengthMm, shape.diameterMm / 2, endPoint if depthLeftMm > 0 else tip
-        ),
+        clearances=()
+        if structures is None
+        else structures.clearances(tip, direction, shape.lengthMm, shape.diameterMm / 2, endPoint if depthLeftMm > 0 else tip),
         uncertainty=None if errorModel is None else tipUncertainty(tip, direction, tip - shape.leverMm * direction, insertedMm, errorModel),
     )

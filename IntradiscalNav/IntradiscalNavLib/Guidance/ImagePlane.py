@@ -24,15 +24,15 @@ class ImagePlane:
     @property
     def normalRas(self) -> FloatArray:
         """Unit normal: column direction x row direction (also right where calibrated axes aren't quite perpendicular)."""
-        normal: FloatArray = np.cross(self.imageToRas[:3, 0], self.imageToRas[:3, 1]).astype(np.float64)
-        return normal / np.float64(np.linalg.norm(normal))
+        normal = np.cross(self.imageToRas[:3, 0], self.imageToRas[:3, 1])
+        result: FloatArray = normal / np.linalg.norm(normal)
+        return result
 
     def pixelOf(self, pointRas: npt.ArrayLike) -> FloatArray:
         """(column, row) of the point's projection along the normal."""
         basis = self.imageToRas[:3, :2]
         offset = np.asarray(pointRas, float) - self.imageToRas[:3, 3]
-        result: FloatArray = np.linalg.solve(basis.T @ basis, basis.T @ offset)
-        return result
+        return np.asarray(np.linalg.solve(basis.T @ basis, basis.T @ offset), dtype=np.float64)
 
     def contains(self, pixel: npt.ArrayLike) -> bool:
         """Whether a (column, row) lies on the image (pixel edges included)."""

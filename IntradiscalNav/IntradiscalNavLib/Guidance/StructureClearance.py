@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from FusionRegistrationLib.RigidTransform import FloatArray
-from IntradiscalNavLib.Guidance.StructureDistance import StructureDistance
+from IntradiscalNavLib.Guidance.StructureDistance import StackedTables, StructureDistance
 
 SAMPLE_STEP_MM = 1.5
 REFINEMENTS = 4
@@ -56,75 +56,82 @@ class StructureClearance:
         return self.clearanceMm - self.limitMm
 
 
-@dataclass(frozen=True, eq=False)
-class SegmentDistance:
-    """Least distance of a segment's axis from a structure (mm), where it is (share of the way, 0 start, 1 end), whether it is a bound."""
+class StructureSet:
+    """The structures at risk of a plan, prepared once for look-ups at every pose.
 
-    distanceMm: float
-    share: float
-    isLowerBound: bool
-
-
-def segmentDistances(distance: StructureDistance, startsRas: npt.ArrayLike, endsRas: npt.ArrayLike) -> tuple[SegmentDistance, ...]:
-    """Least distance of each segment (starts (n, 3) to ends (n, 3)) from a structure.
-
-    All segments are sampled in one look-up, then the neighbourhood of each least sample is sampled ever finer, again all together:
-    the cost is that of a few look-ups, not of the number of segments.
+    :raises ValueError: when two structures share a name: their alerts couldn't be told apart.
     """
-    starts, ends = np.asarray(startsRas, float), np.asarray(endsRas, float)
-    ways = ends - starts
-    counts = np.maximum(np.ceil(np.linalg.norm(ways, axis=1) / SAMPLE_STEP_MM).astype(int), 1)
-    shares = [np.arange(count + 1) / count for count in counts]
-    values, bounds = distance.distancesAt(np.concatenate([start + share[:, None] * way for start, share, way in zip(starts, shares, ways)]))
-    first = np.concatenate([[0], np.cumsum(counts + 1)[:-1]])
-    places = [int(np.argmin(values[begin : begin + count + 1])) for begin, count in zip(first, counts)]
-    bestShares = np.array([share[place] for share, place in zip(shares, places)])
-    best = np.array([values[begin + place] for begin, place in zip(first, places)])
-    isBound = np.array([bounds[begin + place] for begin, place in zip(first, places)])
-    steps = 1.0 / counts
-    for _ in range(0 if isBound.all() else REFINEMENTS):
-        near = np.clip(bestShares[:, None] + steps[:, None] * REFINED_OFFSETS, 0.0, 1.0)
-        points = starts[:, None] + near[:, :, None] * ways[:, None]
-        found = distance.distancesAt(points.reshape(-1, 3))[0].reshape(near.shape)
-        index = found.argmin(axis=1)
-        rows = np.arange(len(index))
-        better = found[rows, index] < best
-        bestShares = np.where(better & ~isBound, near[rows, index], bestShares)
-        best = np.where(better & ~isBound, found[rows, index], best)
-        steps = steps / 7.0
-    return tuple(SegmentDistance(float(d), float(s), bool(b)) for d, s, b in zip(best, bestShares, isBound))
 
+    def __init__(self, structures: Sequence[RiskStructure]) -> None:
+        self.structures = tuple(structures)
+        names = [structure.name for structure in self.structures]
+        if len(set(names)) != len(names):
+            raise ValueError(f"Structures share a name: {', '.join(sorted(names))}. Give each its own.")
+        self._tables = StackedTables([structure.distance for structure in self.structures]) if self.structures else None
 
-def structureClearances(
-    structures: Sequence[RiskStructure],
-    tipRas: npt.ArrayLike,
-    shaftDirectionRas: npt.ArrayLike,
-    shaftLengthMm: float,
-    shaftRadiusMm: float,
-    endPointRas: npt.ArrayLike,
-) -> tuple[StructureClearance, ...]:
-    """Clearances of a straight needle to every structure, in their order.
+    def leastDistances(self, startsRas: npt.ArrayLike, endsRas: npt.ArrayLike) -> tuple[FloatArray, FloatArray, npt.NDArray[np.bool_]]:
+        """Least distance of each segment's axis from each structure.
 
-    :param shaftDirectionRas: unit vector hub to tip; the shaft runs from the tip back by its length.
-    :param endPointRas: where the tip would be if the needle were pushed on; equal to the tip when there is nothing to push.
-    """
-    tip, direction = np.asarray(tipRas, float), np.asarray(shaftDirectionRas, float)
-    hub = tip - shaftLengthMm * direction
-    starts, ends = np.array([tip, tip]), np.array([hub, np.asarray(endPointRas, float)])
-    results = []
-    for structure in structures:
-        shaft, ahead = segmentDistances(structure.distance, starts, ends)
-        results.append(
+        All segments are sampled in one look-up, then the neighbourhood of each least sample is sampled ever finer, again all together.
+
+        :param startsRas, endsRas: segments (m, 3).
+        :returns: distances (structures, m) in mm, where on the segment (0 start, 1 end), and whether the distance is a lower bound.
+        """
+        starts, ends = np.asarray(startsRas, float), np.asarray(endsRas, float)
+        ways = ends - starts
+        empty = np.zeros((0, len(starts)))
+        if self._tables is None:
+            return empty, empty, empty.astype(bool)
+        counts = np.maximum(np.ceil(np.linalg.norm(ways, axis=1) / SAMPLE_STEP_MM).astype(int), 1)
+        shares = [np.arange(count + 1) / count for count in counts]
+        samples = np.concatenate([start + share[:, None] * way for start, share, way in zip(starts, shares, ways)])
+        values, bounds = self._tables.distancesAt(samples[None])
+        ranges = np.split(np.arange(len(samples)), np.cumsum(counts + 1)[:-1])
+        places = np.stack([values[:, part].argmin(axis=1) for part in ranges], axis=1)
+        rows = np.arange(len(values))[:, None]
+        flat = places + np.array([part[0] for part in ranges])
+        best, isBound = values[rows, flat], bounds[rows, flat]
+        steps = 1.0 / counts
+        bestShares = places * steps
+        for _ in range(0 if isBound.all() else REFINEMENTS):
+            near = np.minimum(np.maximum(bestShares[:, :, None] + steps[:, None] * REFINED_OFFSETS, 0.0), 1.0)
+            points = starts[:, None] + near[..., None] * ways[:, None]
+            found = self._tables.distancesAt(points.reshape(len(values), -1, 3))[0].reshape(near.shape)
+            index = found.argmin(axis=2)[:, :, None]
+            least = np.take_along_axis(found, index, axis=2)[:, :, 0]
+            better = (least < best) & ~isBound
+            bestShares = np.where(better, np.take_along_axis(near, index, axis=2)[:, :, 0], bestShares)
+            best = np.where(better, least, best)
+            steps = steps / 7.0
+        return best, bestShares, isBound
+
+    def clearances(
+        self,
+        tipRas: npt.ArrayLike,
+        shaftDirectionRas: npt.ArrayLike,
+        shaftLengthMm: float,
+        shaftRadiusMm: float,
+        endPointRas: npt.ArrayLike,
+    ) -> tuple[StructureClearance, ...]:
+        """Clearances of a straight needle to every structure, in their order.
+
+        :param shaftDirectionRas: unit vector hub to tip; the shaft runs from the tip back by its length.
+        :param endPointRas: where the tip would be if the needle were pushed on; the tip itself when there is nothing to push.
+        """
+        tip, direction = np.asarray(tipRas, float), np.asarray(shaftDirectionRas, float)
+        hub = tip - shaftLengthMm * direction
+        distances, shares, bounds = self.leastDistances(np.array([tip, tip]), np.array([hub, np.asarray(endPointRas, float)]))
+        return tuple(
             StructureClearance(
                 name=structure.name,
                 limitMm=structure.limitMm,
-                clearanceMm=shaft.distanceMm - shaftRadiusMm,
-                nearestRas=tip + shaft.share * (hub - tip),
-                behindTipMm=shaft.share * shaftLengthMm,
-                isLowerBound=shaft.isLowerBound,
-                aheadMm=ahead.distanceMm - shaftRadiusMm,
-                aheadIsLowerBound=ahead.isLowerBound,
+                clearanceMm=float(distance[0]) - shaftRadiusMm,
+                nearestRas=tip + share[0] * (hub - tip),
+                behindTipMm=float(share[0]) * shaftLengthMm,
+                isLowerBound=bool(bound[0]),
+                aheadMm=float(distance[1]) - shaftRadiusMm,
+                aheadIsLowerBound=bool(bound[1]),
                 accuracyMm=structure.distance.accuracyMm,
             )
+            for structure, distance, share, bound in zip(self.structures, distances, shares, bounds)
         )
-    return tuple(results)

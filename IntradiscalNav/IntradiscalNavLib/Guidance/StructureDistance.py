@@ -6,7 +6,7 @@ faces) and otherwise within ``accuracyMm``. Beyond the table only a lower bound 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,39 +36,52 @@ class StructureDistance:
         object.__setattr__(self, "edgeMm", max(0.0, min(float(border.min()) for border in borders)))
 
     def distancesAt(self, pointsRas: npt.ArrayLike) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
-        """Signed distances (mm) at points (n, 3), and which of them are lower bounds because they lie outside the table.
+        """Signed distances (mm) at points (n, 3), and which of them are lower bounds because they lie outside the table."""
+        values, bounds = StackedTables([self]).distancesAt(np.asarray(pointsRas, float)[None])
+        return values[0], bounds[0]
 
-        Every way from such a point to the structure crosses the table's border, so the distance is at least the way to the border
-        plus the least distance found on it.
+
+class StackedTables:
+    """Tables of several structures side by side, looked up together for the cost of a few array operations."""
+
+    def __init__(self, tables: Sequence[StructureDistance]) -> None:
+        self._flat = tables[0].distanceMm.reshape(-1) if len(tables) == 1 else np.concatenate([t.distanceMm.reshape(-1) for t in tables])
+        sizes = np.array([table.distanceMm.size for table in tables])
+        shapes = np.array([table.distanceMm.shape for table in tables])
+        self._rotations = np.stack([table.rasToIjk[:3, :3].T for table in tables])
+        self._offsets = np.stack([table.rasToIjk[:3, 3] for table in tables])[:, None, :]
+        self._toRas = np.linalg.inv(self._rotations)
+        self._upper = (shapes[:, None, ::-1] - 1).astype(float)
+        self._lastCell = shapes[:, None, ::-1] - 2
+        self._strides = np.stack([np.ones(len(tables), int), shapes[:, 2], shapes[:, 1] * shapes[:, 2]], axis=1)
+        self._first = np.concatenate([[0], np.cumsum(sizes)[:-1]])[:, None]
+        # Offsets of a cell's eight corners in the flat table, i fastest.
+        corners = np.array([[i, j, k] for k in (0, 1) for j in (0, 1) for i in (0, 1)])
+        self._corners = (self._strides @ corners.T)[:, None, :]
+        self._edges = np.array([table.edgeMm for table in tables])[:, None]
+
+    def distancesAt(self, pointsRas: FloatArray) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+        """Signed distances (mm) at points (structures or 1, n, 3): values (structures, n), and which are lower bounds.
+
+        A bound is given outside the table. Every way from there to the structure crosses the table's border, so the distance is at least
+        the way to the border plus the least distance found on it.
         """
-        points = np.asarray(pointsRas, float)
-        ijk = points @ self.rasToIjk[:3, :3].T + self.rasToIjk[:3, 3]
-        upper = np.array(self.distanceMm.shape[::-1]) - 1.0
-        inside = np.clip(ijk, 0.0, upper)
-        values = _trilinear(self.distanceMm, inside)
-        outside = (ijk != inside).any(axis=1)
+        ijk = pointsRas @ self._rotations + self._offsets
+        inside = np.minimum(np.maximum(ijk, 0.0), self._upper)
+        base = np.minimum(inside.astype(np.intp), self._lastCell)
+        fraction = inside - base
+        first = self._first + (base * self._strides[:, None, :]).sum(axis=2)
+        corner = self._flat[first[:, :, None] + self._corners]
+        # Along i, then j, then k: each step halves the corners.
+        i, j, k = fraction[:, :, 0, None], fraction[:, :, 1, None], fraction[:, :, 2]
+        alongI = corner[:, :, 0::2] + (corner[:, :, 1::2] - corner[:, :, 0::2]) * i
+        alongJ = alongI[:, :, 0::2] + (alongI[:, :, 1::2] - alongI[:, :, 0::2]) * j
+        values: FloatArray = alongJ[:, :, 0] + (alongJ[:, :, 1] - alongJ[:, :, 0]) * k
+        outside = (ijk != inside).any(axis=2)
         if outside.any():
-            ijkToRas = np.linalg.inv(self.rasToIjk[:3, :3])
-            excess = np.linalg.norm((ijk - inside)[outside] @ ijkToRas.T, axis=1)
-            values[outside] = np.maximum(values[outside] - excess, excess + self.edgeMm)
+            excess = np.linalg.norm((ijk - inside) @ self._toRas, axis=2)
+            values = np.where(outside, np.maximum(values - excess, excess + self._edges), values)
         return values, outside
-
-
-def _trilinear(table: npt.NDArray[np.float64], ijk: FloatArray) -> FloatArray:
-    """Values at fractional (i, j, k) inside the table."""
-    shape = table.shape
-    base = np.minimum(ijk.astype(np.intp), np.array(shape[::-1]) - 2)
-    fraction = ijk - base
-    strideJ, strideK = shape[2], shape[1] * shape[2]
-    flat = table.reshape(-1)
-    first = base[:, 0] + strideJ * base[:, 1] + strideK * base[:, 2]
-    i, j, k = fraction.T
-    near = flat[first] * (1 - i) + flat[first + 1] * i
-    nearJ = flat[first + strideJ] * (1 - i) + flat[first + strideJ + 1] * i
-    far = flat[first + strideK] * (1 - i) + flat[first + strideK + 1] * i
-    farJ = flat[first + strideK + strideJ] * (1 - i) + flat[first + strideK + strideJ + 1] * i
-    result: FloatArray = (near * (1 - j) + nearJ * j) * (1 - k) + (far * (1 - j) + farJ * j) * k
-    return result
 
 
 def distanceFromFunction(

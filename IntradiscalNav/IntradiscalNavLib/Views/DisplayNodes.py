@@ -105,44 +105,79 @@ class StrokeModel:
         self.display.SetAndObserveColorNodeID(palette.node.GetID())
         self.display.SetScalarVisibility(True)
         self.display.EndModify(wasModifying)
+        self._visible = True
+        self._viewIds = [view.GetID() for view in viewNodes]
         self.segments: FloatArray = np.zeros((0, 2, 3))
         self.colors: Indices = np.zeros(0, np.uint8)
 
-    def show(self, parts: Sequence[tuple[FloatArray, Color | Indices]]) -> None:
-        """Draw these and nothing else: segments (n, 2, 3) with one colour, or with a palette index each. Later parts lie on top."""
+    def setViews(self, viewNodes: Sequence[Any]) -> None:
+        """Draw on these views."""
+        ids = [view.GetID() for view in viewNodes]
+        if ids != self._viewIds:
+            self._viewIds = ids
+            wasModifying = self.display.StartModify()
+            self.display.RemoveAllViewNodeIDs()
+            for viewId in ids:
+                self.display.AddViewNodeID(viewId)
+            self.display.EndModify(wasModifying)
+
+    def merge(self, parts: Sequence[tuple[FloatArray, Color]]) -> tuple[FloatArray, Indices]:
+        """Parts of one colour each as one part with a palette index per segment."""
         filled = [(segments, color) for segments, color in parts if len(segments)]
-        segments = np.concatenate([part for part, _ in filled]) if filled else np.zeros((0, 2, 3))
-        colors = np.concatenate([self._indicesOf(color, len(part)) for part, color in filled]) if filled else np.zeros(0, np.uint8)
+        if not filled:
+            return np.zeros((0, 2, 3)), np.zeros(0, np.uint8)
+        indices = np.array([self._palette.index(color) for _, color in filled], np.uint8)
+        return np.concatenate([part for part, _ in filled]), np.repeat(indices, [len(part) for part, _ in filled])
+
+    def show(self, *parts: tuple[FloatArray, Indices]) -> None:
+        """Draw these and nothing else: segments (n, 2, 3) with a palette index each. Later parts lie on top."""
+        segments = np.concatenate([part for part, _ in parts])
+        colors = np.concatenate([color for _, color in parts])
         if np.array_equal(segments, self.segments) and np.array_equal(colors, self.colors):
             return
-        wasShown = len(self.segments) > 0
         self.segments, self.colors = segments, colors
         if len(segments):
             # One shallow copy is one event; setting points, lines and colours one by one would be three.
             self._polyData.ShallowCopy(_strokes(segments, colors))
-        if wasShown != (len(segments) > 0):
-            self.display.SetVisibility(len(segments) > 0)
+        self.setVisible(self._visible)
 
-    def _indicesOf(self, color: Color | Indices, count: int) -> Indices:
-        return color if isinstance(color, np.ndarray) else np.full(count, self._palette.index(color), np.uint8)
+    def setVisible(self, visible: bool) -> None:
+        """Draw at all. Nothing to draw is hidden too."""
+        self._visible = visible
+        shown = visible and len(self.segments) > 0
+        if bool(self.display.GetVisibility()) != shown:
+            self.display.SetVisibility(shown)
+
+
+_lineCells: dict[int, Any] = {}
+"""Cells of n separate lines are always the same; a few hundred counts occur."""
+
+
+def _cellsOf(count: int) -> Any:
+    import vtk
+    from vtkmodules.util.numpy_support import numpy_to_vtkIdTypeArray
+
+    cells = _lineCells.get(count)
+    if cells is None:
+        cells = vtk.vtkCellArray()
+        cells.SetData(2, numpy_to_vtkIdTypeArray(np.arange(2 * count, dtype=np.int64), deep=1))
+        if len(_lineCells) > 2000:
+            _lineCells.clear()
+        _lineCells[count] = cells
+    return cells
 
 
 def _strokes(segments: FloatArray, colors: Indices) -> Any:
     import vtk
-    from vtkmodules.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray
+    from vtkmodules.util.numpy_support import numpy_to_vtk
 
-    count = len(segments)
     points = vtk.vtkPoints()
-    points.SetData(numpy_to_vtk(np.ascontiguousarray(segments.reshape(-1, 3)), deep=1))
-    lines = vtk.vtkCellArray()
-    lines.SetData(
-        numpy_to_vtkIdTypeArray(np.arange(0, 2 * count + 1, 2, dtype=np.int64), deep=1),
-        numpy_to_vtkIdTypeArray(np.arange(2 * count, dtype=np.int64), deep=1),
-    )
-    scalars = numpy_to_vtk(np.ascontiguousarray(colors), deep=1)
+    # VTK keeps a reference to the arrays, which nobody changes afterwards.
+    points.SetData(numpy_to_vtk(np.ascontiguousarray(segments.reshape(-1, 3)), deep=0))
+    scalars = numpy_to_vtk(np.ascontiguousarray(colors), deep=0)
     scalars.SetName(COLOR_ARRAY)
     polyData = vtk.vtkPolyData()
     polyData.SetPoints(points)
-    polyData.SetLines(lines)
+    polyData.SetLines(_cellsOf(len(segments)))
     polyData.GetCellData().SetScalars(scalars)
     return polyData

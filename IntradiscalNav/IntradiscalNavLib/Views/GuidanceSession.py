@@ -17,7 +17,7 @@ from IntradiscalNavLib.Guidance.Guidance import Guidance, computeGuidance
 from IntradiscalNavLib.Guidance.GuidancePhase import PhaseTracker
 from IntradiscalNavLib.Guidance.ImagePlane import ImagePlane, imagePlane
 from IntradiscalNavLib.Guidance.ProximityAlert import ProximityAlert
-from IntradiscalNavLib.Guidance.StructureClearance import RiskStructure
+from IntradiscalNavLib.Guidance.StructureClearance import RiskStructure, StructureSet
 from IntradiscalNavLib.Guidance.TipUncertainty import TipErrorModel
 from IntradiscalNavLib.Views.SessionState import SessionEvent, SessionState
 from IntradiscalNavLib.Views.UltrasoundDisplay import UltrasoundFrame
@@ -50,7 +50,7 @@ class GuidanceSession:
     :param plans: every needle of the procedure; the first is active.
     :param needleTransform: transform node NeedleToReference, under ReferenceToRas (the tree that the transform tree builds).
     :param ultrasoundVolume: streamed image node with its calibration as parent transforms, or None.
-    :param structures: structures at risk, or by needle name where limits differ.
+    :param structures: structures at risk with their limits.
     :param toolStatuses: gives liveness by role (needle, probe, reference) at the moment of the call.
     """
 
@@ -68,7 +68,7 @@ class GuidanceSession:
         self.scene = scene
         self.needleTransform = needleTransform
         self.ultrasoundVolume = ultrasoundVolume
-        self.structures = tuple(structures)
+        self.structures = StructureSet(structures)
         self.errorModel = errorModel
         self.toolStatuses = toolStatuses
         self.needles = ActiveNeedle(plans)

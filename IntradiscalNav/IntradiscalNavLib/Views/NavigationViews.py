@@ -103,6 +103,7 @@ class NavigationViews:
         }
         self.scene3d = NavigationScene(scene, self.ultrasoundPicture)
         self._live: SessionState | None = None
+        self._shared: bool | None = None
         self._probeShownLive = True
         for model in anatomy:
             self._showAnatomy(model)
@@ -115,8 +116,10 @@ class NavigationViews:
         for view, composite in self.composites.items():
             composite.SetLinkedControl(0)
             composite.SetBackgroundVolumeID(self.ultrasoundPicture.volumeNode.GetID() if view is ULTRASOUND else ctId)
-            composite.SetForegroundVolumeID(self.fusionPicture.volumeNode.GetID() if view is FUSION else None)
             composite.SetLabelVolumeID(None)
+            composite.SetForegroundVolumeID(None)
+        self._shared = None
+        self._sharePicture(True)
 
     @property
     def opacity(self) -> float:
@@ -159,8 +162,16 @@ class NavigationViews:
         """Show a state. Rendering is left to the host."""
         self._live = state
         shown = self.freezer.shown(state.frame, state.timeSec)
-        self._showPicture(FUSION, self.fusionPicture, shown.fusion)
-        self._showPicture(ULTRASOUND, self.ultrasoundPicture, shown.ultrasound)
+        comparing = self.freezer.mode is FreezeMode.COMPARE
+        self._sharePicture(not comparing and self.curtain == 0.0)
+        if shown.ultrasound is not None:
+            self.ultrasoundPicture.show(shown.ultrasound)
+        if shown.fusion is not None and not self._shared:
+            self.fusionPicture.show(shown.fusion)
+        # Both views lie in the same plane unless one of them is held: then one set of strokes serves both.
+        fusionNode, ultrasoundNode = self.sliceNodes[FUSION], self.sliceNodes[ULTRASOUND]
+        self.strokes[FUSION].setViews((fusionNode,) if comparing else (fusionNode, ultrasoundNode))
+        self.strokes[ULTRASOUND].setVisible(comparing)
         probeLive = state.frameLive
         if probeLive != self._probeShownLive:
             self._probeShownLive = probeLive
@@ -175,7 +186,8 @@ class NavigationViews:
         guidance = state.displayed.guidance
         for view, pose in self._poses(state, shown.fusion, shown.ultrasound).items():
             self.drivers[view].show(pose)
-            self.strokes[view].show(pose, path, tip, hub, guidance)
+            if view is not ULTRASOUND or comparing:
+                self.strokes[view].show(pose, path, tip, hub, guidance)
         self.scene3d.show(state, tip)
         for view, overlay in self.overlays.items():
             held = {FUSION: shown.fusionHeldSec, ULTRASOUND: shown.ultrasoundHeldSec, THREE_D: shown.ultrasoundHeldSec}.get(view)
@@ -196,10 +208,12 @@ class NavigationViews:
                 poses[PATH_ACROSS], poses[PATH_ALONG] = pathPoses(path)
         return poses
 
-    @staticmethod
-    def _showPicture(view: ViewName, picture: UltrasoundDisplay, frame: UltrasoundFrame | None) -> None:
-        if frame is not None:
-            picture.show(frame)
+    def _sharePicture(self, shared: bool) -> None:
+        """One display picture for both ultrasound views, or one each where they differ (curtain, compare)."""
+        if shared != self._shared:
+            self._shared = shared
+            picture = self.ultrasoundPicture if shared else self.fusionPicture
+            self.composites[FUSION].SetForegroundVolumeID(picture.volumeNode.GetID())
 
     def _showAnatomy(self, model: AnatomyModel) -> None:
         solid = addDisplay(self.scene, model.node, (self.scene3d.viewNode,), model.color, model.opacity)

@@ -52,15 +52,17 @@ def strokesOnPlane(
     return np.array([at]), np.concatenate([dashes(at[0], start, dashMm, gapMm), dashes(at[1], end, dashMm, gapMm)])
 
 
-def circle(
-    centerRas: npt.ArrayLike, firstAxisRas: npt.ArrayLike, secondAxisRas: npt.ArrayLike, radiusMm: float, count: int = 48
-) -> FloatArray:
-    """Circle as segments (count, 2, 3) in the plane of two unit axes."""
-    angles = np.linspace(0.0, 2 * np.pi, count + 1)
-    points = np.asarray(centerRas, float) + radiusMm * (
-        np.cos(angles)[:, None] * np.asarray(firstAxisRas, float) + np.sin(angles)[:, None] * np.asarray(secondAxisRas, float)
-    )
-    result: FloatArray = np.stack([points[:-1], points[1:]], axis=1)
+_ANGLES = np.linspace(0.0, 2 * np.pi, 61)
+_CIRCLE = np.column_stack([np.cos(_ANGLES), np.sin(_ANGLES)])
+_CIRCLE_ENDS = np.stack([np.arange(60), np.arange(1, 61)], axis=1)
+_ARMS = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
+
+
+def circle(centerRas: npt.ArrayLike, firstAxisRas: npt.ArrayLike, secondAxisRas: npt.ArrayLike, radiusMm: float) -> FloatArray:
+    """Circle as 60 segments (60, 2, 3) in the plane of two unit axes (an ellipse when the axes have other lengths)."""
+    axes = np.array([firstAxisRas, secondAxisRas], float)
+    points = np.asarray(centerRas, float) + (radiusMm * _CIRCLE) @ axes
+    result: FloatArray = points[_CIRCLE_ENDS]
     return result
 
 
@@ -68,6 +70,6 @@ def cross(
     centerRas: npt.ArrayLike, firstAxisRas: npt.ArrayLike, secondAxisRas: npt.ArrayLike, armMm: float, gapMm: float = 0.0
 ) -> FloatArray:
     """Cross of four arms as segments (4, 2, 3), each from ``gapMm`` to ``armMm`` off the centre."""
-    center = np.asarray(centerRas, float)
-    directions = [sign * np.asarray(axis, float) for axis in (firstAxisRas, secondAxisRas) for sign in (1.0, -1.0)]
-    return np.array([[center + gapMm * direction, center + armMm * direction] for direction in directions])
+    directions = _ARMS @ np.array([firstAxisRas, secondAxisRas], float)
+    result: FloatArray = np.asarray(centerRas, float) + directions[:, None, :] * np.array([gapMm, armMm])[None, :, None]
+    return result
