@@ -52,6 +52,7 @@ class OpenIGTLinkClient:
     :param silentAfterSec: time without data (keep-alives don't count) after which a connection counts as SILENT.
     :param deadAfterSec: time without a single byte after which the connection is given up and opened anew. A server that has nothing
         to send is asked for its status every ``silentAfterSec``; PlusServer answers.
+    :param stalledAfterSec: time in which a message that has begun must be complete; a damaged size field would swallow the stream for ever.
     :param keepMessages: False where ``onMessage`` alone is used, so that nothing waits in the queue.
     """
 
@@ -68,6 +69,7 @@ class OpenIGTLinkClient:
         connectTimeoutSec: float = 3.0,
         silentAfterSec: float = 1.0,
         deadAfterSec: float = 15.0,
+        stalledAfterSec: float = 5.0,
         firstRetrySec: float = 0.25,
         longestRetrySec: float = 5.0,
         maxBodyBytes: int = DEFAULT_MAX_BODY_BYTES,
@@ -86,6 +88,7 @@ class OpenIGTLinkClient:
         self._connectTimeoutSec = connectTimeoutSec
         self._silentAfterSec = silentAfterSec
         self._deadAfterSec = deadAfterSec
+        self._stalledAfterSec = stalledAfterSec
         self._firstRetrySec = firstRetrySec
         self._longestRetrySec = longestRetrySec
         self._maxBodyBytes = maxBodyBytes
@@ -257,6 +260,8 @@ class OpenIGTLinkClient:
                 count = connection.recv_into(reader.writableView())
             except TimeoutError:
                 now = time.monotonic()
+                if self._isStalled(reader, now):
+                    return f"a message stopped half-way {self._stalledAfterSec:.0f} s ago"
                 if now - self._lastByteSec > self._deadAfterSec:
                     return f"nothing arrived for {now - self._lastByteSec:.0f} s"
                 if self._requestMetadata and now - max(lastProbeSec, self._lastByteSec) > self._silentAfterSec:
@@ -270,7 +275,12 @@ class OpenIGTLinkClient:
             self._lastByteSec = now
             for message in reader.commit(count, now):
                 self._deliver(message, now)
+            if self._isStalled(reader, now):
+                return f"a message is not complete after {self._stalledAfterSec:.0f} s: its size is damaged"
         return "stopped"
+
+    def _isStalled(self, reader: MessageReader, now: float) -> bool:
+        return reader.partialSinceSec is not None and now - reader.partialSinceSec > self._stalledAfterSec
 
     def _deliver(self, message: OpenIGTLinkMessage, now: float) -> None:
         self._messageCount += 1

@@ -176,6 +176,12 @@ class MessageReader:
         self._body: memoryview | None = None
         self._filled = 0
         self._searching = False
+        self._partialSinceSec: float | None = None
+
+    @property
+    def partialSinceSec(self) -> float | None:
+        """Arrival of the first bytes of a message that is not complete yet; None between messages."""
+        return self._partialSinceSec
 
     def writableView(self) -> memoryview:
         """Memory for the next bytes of the stream; never empty."""
@@ -193,15 +199,20 @@ class MessageReader:
         """Messages completed by ``count`` bytes that were written into ``writableView()``."""
         now = time.monotonic() if arrivalSec is None else arrivalSec
         messages: list[OpenIGTLinkMessage] = []
+        finishedBefore = self.messageCount + self.problemCount
         if self._body is not None:
             self._filled += count
             if self._filled == len(self._body):
                 body, self._body = self._body, None
                 self._finish(body, now, messages)
-            return messages
-        self._end += count
-        while self._parse(now, messages):
-            pass
+        else:
+            self._end += count
+            while self._parse(now, messages):
+                pass
+        if self._body is None and self._header is None and self._start == self._end:
+            self._partialSinceSec = None
+        elif self._partialSinceSec is None or self.messageCount + self.problemCount > finishedBefore:
+            self._partialSinceSec = now
         return messages
 
     def feed(self, data: bytes | bytearray | memoryview, arrivalSec: float | None = None) -> list[OpenIGTLinkMessage]:
