@@ -1,18 +1,19 @@
 """Module FusionRegistration: CT to patient registration with the error that matters, the one at the disc."""
 
+import time
+
 import slicer
 import vtk
-from slicer import vtkMRMLLinearTransformNode, vtkMRMLMarkupsFiducialNode, vtkMRMLMarkupsNode
+from FusionRegistrationPanel.FusionRegistrationLogic import FusionRegistrationLogic, RegistrationAction
+from FusionRegistrationPanel.FusionRegistrationParameterNode import FusionRegistrationParameterNode as FusionRegistrationParameterNode
+from slicer import vtkMRMLMarkupsNode
 from slicer.i18n import tr as _
 from slicer.i18n import translate
-from slicer.parameterNodeWrapper import parameterNodeWrapper
-from slicer.ScriptedLoadableModule import (
-    ScriptedLoadableModule,
-    ScriptedLoadableModuleLogic,
-    ScriptedLoadableModuleTest,
-    ScriptedLoadableModuleWidget,
-)
+from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleTest, ScriptedLoadableModuleWidget
 from slicer.util import VTKObservationMixin
+
+STYLUS_INTERVAL_MS = 50
+POINT_EVENTS = (vtkMRMLMarkupsNode.PointModifiedEvent, vtkMRMLMarkupsNode.PointRemovedEvent)
 
 
 class FusionRegistration(ScriptedLoadableModule):
@@ -30,21 +31,6 @@ class FusionRegistration(ScriptedLoadableModule):
         parent.acknowledgementText = _("Part of the extension IntradiscalNav.")
 
 
-@parameterNodeWrapper
-class FusionRegistrationParameterNode:
-    """
-    ctPoints: points in the CT (RAS)
-    referencePoints: the same points in the frame of the patient sensor (Reference)
-    targets: points in the CT where the registration error is predicted
-    referenceToRas: the result
-    """
-
-    ctPoints: vtkMRMLMarkupsFiducialNode
-    referencePoints: vtkMRMLMarkupsFiducialNode
-    targets: vtkMRMLMarkupsFiducialNode
-    referenceToRas: vtkMRMLLinearTransformNode
-
-
 class FusionRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     """Thin panel: shows the parameter node and calls the logic."""
 
@@ -54,9 +40,12 @@ class FusionRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         self.logic = None
         self._parameterNode = None
         self._guiTag = None
-        self._observedPoints = {}
+        self._observed = {}
+        self._stylusTimer = None
 
     def setup(self):
+        import qt
+
         ScriptedLoadableModuleWidget.setup(self)
         uiWidget = slicer.util.loadUI(self.resourcePath("UI/FusionRegistration.ui"))
         self.layout.addWidget(uiWidget)
@@ -65,10 +54,32 @@ class FusionRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         self.logic = FusionRegistrationLogic()
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
-        self.ui.registerPointsButton.connect("clicked(bool)", self.onRegisterPoints)
+        self._buttons = {
+            RegistrationAction.FindMarkers: self.ui.findMarkersButton,
+            RegistrationAction.RegisterPlate: self.ui.registerPlateButton,
+            RegistrationAction.TakePoint: self.ui.takePointButton,
+            RegistrationAction.UndoPoint: self.ui.undoPointButton,
+            RegistrationAction.RegisterPoints: self.ui.registerPointsButton,
+            RegistrationAction.ExtractBone: self.ui.extractBoneButton,
+            RegistrationAction.RegisterSurface: self.ui.registerSurfaceButton,
+        }
+        self._toolTips = {action: button.toolTip for action, button in self._buttons.items()}
+        self._collectToolTip = self.ui.collectButton.toolTip
+        for action, button in self._buttons.items():
+            button.connect("clicked()", lambda action=action: self.onAction(action))
+        self.ui.collectButton.connect("toggled(bool)", self.onCollect)
+        self._stylusTimer = qt.QTimer()
+        self._stylusTimer.setInterval(STYLUS_INTERVAL_MS)
+        self._stylusTimer.connect("timeout()", self.onStylusTimer)
+        table = self.ui.residualsTable
+        table.setColumnCount(3)
+        table.setHorizontalHeaderLabels([_("Point"), _("Residual"), _("Left out")])
+        table.verticalHeader().hide()
+        table.horizontalHeader().setStretchLastSection(True)
         self.setParameterNode(self.logic.getParameterNode())
 
     def cleanup(self):
+        self._stylusTimer.stop()
         self.setParameterNode(None)
         self.removeObservers()
 
@@ -76,9 +87,11 @@ class FusionRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         self.setParameterNode(self.logic.getParameterNode())
 
     def exit(self):
+        self.ui.collectButton.checked = False
         self.setParameterNode(None)
 
     def onSceneStartClose(self, caller, event):
+        self.ui.collectButton.checked = False
         self.setParameterNode(None)
 
     def onSceneEndClose(self, caller, event):
@@ -88,79 +101,89 @@ class FusionRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
     def setParameterNode(self, parameterNode):
         if self._parameterNode is not None:
             self._parameterNode.disconnectGui(self._guiTag)
-            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.updateButtons)
+            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.update)
         self._parameterNode, self._guiTag = parameterNode, None
         if parameterNode is not None:
             self._guiTag = parameterNode.connectGui(self.ui)
-            self.addObserver(parameterNode, vtk.vtkCommand.ModifiedEvent, self.updateButtons)
-        self.updateButtons()
+            self.addObserver(parameterNode, vtk.vtkCommand.ModifiedEvent, self.update)
+        self.update()
 
-    def observePoints(self):
-        """The buttons depend on the points in the chosen nodes, not only on which nodes are chosen."""
-        parameterNode = self._parameterNode
-        nodes = [parameterNode.ctPoints, parameterNode.referencePoints, parameterNode.targets] if parameterNode else []
-        chosen = {node.GetID(): node for node in nodes if node is not None}
-        if chosen.keys() == self._observedPoints.keys():
+    def observeNodes(self):
+        """The buttons depend on what is in the chosen nodes, not only on which are chosen."""
+        parameterNode, wanted = self._parameterNode, {}
+        if parameterNode is not None:
+            points = [node for node in (parameterNode.ctPoints, parameterNode.referencePoints) if node is not None]
+            wanted.update({(node.GetID(), event): node for node in points for event in POINT_EVENTS})
+            others = (parameterNode.stylusTip, parameterNode.surface.bonePoints)
+            wanted.update({(node.GetID(), vtk.vtkCommand.ModifiedEvent): node for node in others if node is not None})
+        if wanted.keys() == self._observed.keys():
             return
-        for node in self._observedPoints.values():
-            self.removeObserver(node, vtkMRMLMarkupsNode.PointModifiedEvent, self.updateButtons)
-            self.removeObserver(node, vtkMRMLMarkupsNode.PointRemovedEvent, self.updateButtons)
-        for node in chosen.values():
-            self.addObserver(node, vtkMRMLMarkupsNode.PointModifiedEvent, self.updateButtons)
-            self.addObserver(node, vtkMRMLMarkupsNode.PointRemovedEvent, self.updateButtons)
-        self._observedPoints = chosen
+        for (_nodeId, event), node in self._observed.items():
+            self.removeObserver(node, event, self.updateButtons)
+        for (_nodeId, event), node in wanted.items():
+            self.addObserver(node, event, self.updateButtons)
+        self._observed = wanted
+
+    def update(self, caller=None, event=None):
+        self.observeNodes()
+        self.updateButtons()
+        self.showResult()
 
     def updateButtons(self, caller=None, event=None):
-        self.observePoints()
-        missing = self.logic.whyNotRegisterPoints(self._parameterNode) if self._parameterNode else _("The scene is being closed.")
-        self.ui.registerPointsButton.enabled = not missing
-        self.ui.registerPointsButton.toolTip = missing or _("Fit the points on the patient to the points in the CT")
+        for action, button in self._buttons.items():
+            why = self.logic.whyNot(self._parameterNode, action) if self._parameterNode else _("The scene is being closed.")
+            button.enabled = not why
+            button.toolTip = why or self._toolTips[action]
+        # collecting may start before the stylus is in view, but not without one
+        chosen = self._parameterNode is not None and self._parameterNode.stylusTip is not None
+        self.ui.collectButton.enabled = chosen
+        self.ui.collectButton.toolTip = self._collectToolTip if chosen else _("Choose the transform of the stylus tip first.")
 
-    def onRegisterPoints(self):
-        with slicer.util.tryWithErrorDisplay(_("The registration failed."), waitCursor=True):
-            fit = self.logic.registerPoints(self._parameterNode)
-            self.ui.resultLabel.text = _("Fiducial registration error {freMm:.2f} mm. This is not the accuracy.").format(freMm=fit.freMm)
+    def showResult(self):
+        if self._parameterNode is None:
+            self.ui.verdictLabel.text = ""
+            self.ui.residualsTable.setRowCount(0)
+            return
+        marks = {"missing": "○", "doubtful": "△", "done": "✓"}
+        verdict = self.logic.verdict(self._parameterNode)
+        self.ui.verdictLabel.text = f"{marks[verdict.state]} {verdict.text}"
+        self.showResiduals(self.logic.fitOf(self._parameterNode))
 
+    def showResiduals(self, fit):
+        import qt
 
-class FusionRegistrationLogic(ScriptedLoadableModuleLogic):
-    """Maps nodes to FusionRegistrationLib and back; needs no panel."""
+        table = self.ui.residualsTable
+        names = getattr(fit, "pointNames", ())
+        table.setRowCount(len(names))
+        longest = max(fit.residualsMm, default=0.0) if names else 0.0
+        for row, name in enumerate(names):
+            bar = "▮" * round(8 * fit.residualsMm[row] / longest) if longest else ""
+            used = "" if fit.used[row] else " ✗"
+            texts = (name + used, f"{fit.residualsMm[row]:.2f} mm {bar}", f"{fit.leaveOneOutMm[row]:.2f} mm")
+            for column, text in enumerate(texts):
+                table.setItem(row, column, qt.QTableWidgetItem(text))
 
-    def getParameterNode(self):
-        return FusionRegistrationParameterNode(super().getParameterNode())
+    def onAction(self, action):
+        with slicer.util.tryWithErrorDisplay(_("That did not work."), waitCursor=True):
+            result = getattr(self.logic, action.value)(self._parameterNode)
+            for warning in getattr(result, "warnings", ()):
+                slicer.util.showStatusMessage(warning, 8000)
+            self.update()
 
-    def whyNotRegisterPoints(self, parameterNode):
-        """Why the points can't be registered now; empty if they can."""
-        for node, name in ((parameterNode.ctPoints, _("in the CT")), (parameterNode.referencePoints, _("on the patient"))):
-            if node is None:
-                return _("Choose the points {name} first.").format(name=name)
-            if node.GetNumberOfDefinedControlPoints() < 3:
-                return _("Three points {name} are needed at least.").format(name=name)
-        if parameterNode.ctPoints.GetNumberOfDefinedControlPoints() != parameterNode.referencePoints.GetNumberOfDefinedControlPoints():
-            return _("The two lists must have the same number of points.")
-        if parameterNode.referenceToRas is None:
-            return _("Choose the transform for the result first.")
-        return ""
+    def onCollect(self, checked):
+        if checked:
+            self.logic.startDwelling()
+            self._stylusTimer.start()
+        else:
+            self._stylusTimer.stop()
+            self.logic.stopDwelling()
+        self.ui.collectLabel.text = _("Hold the stylus still on the first point.") if checked else ""
 
-    def registerPoints(self, parameterNode):
-        """Fit the points on the patient to those in the CT, in the order of the lists, and set `referenceToRas`.
-
-        :returns: RigidFit
-        :raises ValueError: if something is missing, or the points determine no rigid transform
-        """
-        from FusionRegistrationLib.RigidFit import fitRigid
-
-        missing = self.whyNotRegisterPoints(parameterNode)
-        if missing:
-            raise ValueError(missing)
-        ctPoints = slicer.util.arrayFromMarkupsControlPoints(parameterNode.ctPoints, world=True)
-        referencePoints = slicer.util.arrayFromMarkupsControlPoints(parameterNode.referencePoints)
-        targets = {}
-        if parameterNode.targets is not None:
-            points = slicer.util.arrayFromMarkupsControlPoints(parameterNode.targets, world=True)
-            targets = {parameterNode.targets.GetNthControlPointLabel(index): point for index, point in enumerate(points)}
-        fit = fitRigid(referencePoints, ctPoints, targets=targets)
-        slicer.util.updateTransformMatrixFromArray(parameterNode.referenceToRas, fit.fromToTo)
-        return fit
+    def onStylusTimer(self):
+        progress = self.logic.watchStylus(self._parameterNode, time.monotonic())
+        points = self._parameterNode.referencePoints
+        count = points.GetNumberOfControlPoints() if points is not None else 0
+        self.ui.collectLabel.text = _("{count} points taken. Still: {percent:.0f} %").format(count=count, percent=100 * progress)
 
 
 class FusionRegistrationTest(ScriptedLoadableModuleTest):
@@ -171,12 +194,22 @@ class FusionRegistrationTest(ScriptedLoadableModuleTest):
 
     def runTest(self):
         self.setUp()
-        self.test_parameterNodeSurvivesSceneClose()
+        self.test_pointsAreRegisteredInAnyOrder()
 
-    def test_parameterNodeSurvivesSceneClose(self):
+    def test_pointsAreRegisteredInAnyOrder(self):
+        import numpy as np
+
         logic = FusionRegistrationLogic()
         parameterNode = logic.getParameterNode()
-        parameterNode.ctPoints = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "CtPoints")
-        self.assertEqual(logic.getParameterNode().ctPoints.GetName(), "CtPoints")
+        patient = np.array([[0, 0, 0], [50, 0, 5], [0, 60, -5], [30, 40, 20.0]])
+        shifted = patient[[2, 0, 3, 1]] + [10, -20, 30]
+        parameterNode.referencePoints = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "Reference")
+        parameterNode.ctPoints = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "Ct")
+        slicer.util.updateMarkupsControlPointsFromArray(parameterNode.referencePoints, patient)
+        slicer.util.updateMarkupsControlPointsFromArray(parameterNode.ctPoints, shifted)
+        logic.registerPoints(parameterNode)
+        result = slicer.util.arrayFromTransformMatrix(parameterNode.referenceToRas)
+        np.testing.assert_allclose(result[:3, 3], [10, -20, 30], atol=1e-6)
+        self.assertEqual(logic.verdict(parameterNode).state, "doubtful")  # no target was chosen
         slicer.mrmlScene.Clear()
-        self.assertIsNone(logic.getParameterNode().ctPoints)
+        self.assertEqual(logic.verdict(logic.getParameterNode()).state, "missing")

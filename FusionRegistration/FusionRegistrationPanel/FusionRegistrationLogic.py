@@ -1,0 +1,316 @@
+"""Maps nodes to FusionRegistrationLib and back; needs no panel."""
+
+import enum
+import pathlib
+
+import numpy as np
+import slicer
+import vtk
+from slicer.i18n import tr as _
+from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
+
+from .BonePointModel import bonePointsOfPolyData
+from .FusionRegistrationParameterNode import FusionRegistrationParameterNode
+from .RegistrationVerdict import readFit, verdictOf, writeFit
+
+MIN_POINTS = 3
+
+
+class RegistrationAction(enum.Enum):
+    """What the panel's buttons and a script can ask for; the value is the name of the logic's method."""
+
+    FindMarkers = "findMarkers"
+    RegisterPlate = "registerPlate"
+    TakePoint = "takePoint"
+    UndoPoint = "undoPoint"
+    RegisterPoints = "registerPoints"
+    ExtractBone = "extractBone"
+    RegisterSurface = "registerSurface"
+
+
+def ijkToRasOf(volume):
+    """4x4 of a volume node, its parent transform included.
+
+    :raises ValueError: for a parent transform that isn't linear
+    """
+    matrix = vtk.vtkMatrix4x4()
+    volume.GetIJKToRASMatrix(matrix)
+    ijkToLocal = slicer.util.arrayFromVTKMatrix(matrix)
+    parent = volume.GetParentTransformNode()
+    if parent is None:
+        return ijkToLocal
+    toWorld = vtk.vtkMatrix4x4()
+    if not parent.GetMatrixTransformToWorld(toWorld):
+        raise ValueError(f"The volume {volume.GetName()} lies below a warping transform: harden it first.")
+    return slicer.util.arrayFromVTKMatrix(toWorld) @ ijkToLocal
+
+
+class FusionRegistrationLogic(ScriptedLoadableModuleLogic):
+    """Registration by markers, points, plate or bone surface.
+
+    logic = FusionRegistrationLogic()
+    parameterNode = logic.getParameterNode()
+    parameterNode.ctVolume = slicer.util.getNode("CT")
+    logic.findMarkers(parameterNode)
+    """
+
+    def __init__(self):
+        ScriptedLoadableModuleLogic.__init__(self)
+        self._dwellDetector = None
+        self._stylusStamp = 0
+        self._boneSurface = None
+        self._boneSurfaceKey = None
+
+    def getParameterNode(self):
+        return FusionRegistrationParameterNode(super().getParameterNode())
+
+    # --- what can be done now
+
+    def whyNot(self, parameterNode, action):
+        """Why a RegistrationAction can't be done now; empty if it can."""
+        if action in (RegistrationAction.FindMarkers, RegistrationAction.ExtractBone):
+            return "" if parameterNode.ctVolume is not None else _("Choose the CT first.")
+        if action is RegistrationAction.RegisterPlate:
+            if parameterNode.plateFile == pathlib.Path() or not parameterNode.plateFile.is_file():
+                return _("Choose the definition of the plate first.")
+            return self._whyTooFew(parameterNode.ctPoints, _("in the CT"))
+        if action is RegistrationAction.TakePoint:
+            return "" if self._tipInReference(parameterNode) is not None else self._whyNoStylus(parameterNode)
+        if action is RegistrationAction.UndoPoint:
+            points = parameterNode.referencePoints
+            return "" if points is not None and points.GetNumberOfControlPoints() else _("No point was taken on the patient yet.")
+        if action is RegistrationAction.RegisterPoints:
+            return self._whyNotRegisterPoints(parameterNode)
+        if parameterNode.ctVolume is None:
+            return _("Choose the CT first.")
+        scanned = parameterNode.surface.bonePoints
+        if scanned is None or scanned.GetPolyData() is None or not scanned.GetPolyData().GetNumberOfPoints():
+            return _("Choose scanned bone first: record a sweep over the back.")
+        return ""
+
+    @staticmethod
+    def _whyTooFew(node, place):
+        if node is None:
+            return _("Choose the points {place} first.").format(place=place)
+        if node.GetNumberOfDefinedControlPoints() < MIN_POINTS:
+            return _("{count} points {place} are needed first.").format(count=MIN_POINTS, place=place)
+        return ""
+
+    def _whyNotRegisterPoints(self, parameterNode):
+        why = self._whyTooFew(parameterNode.ctPoints, _("in the CT")) or self._whyTooFew(parameterNode.referencePoints, _("on the patient"))
+        counts = [
+            node.GetNumberOfDefinedControlPoints() for node in (parameterNode.ctPoints, parameterNode.referencePoints) if node is not None
+        ]
+        if not why and not parameterNode.matching.anyOrder and counts[0] != counts[1]:
+            return _("The lists have {first} and {second} points: pair them first, or allow any order.").format(
+                first=counts[0], second=counts[1]
+            )
+        return why
+
+    @staticmethod
+    def _whyNoStylus(parameterNode):
+        if parameterNode.stylusTip is None:
+            return _("Choose the transform of the stylus tip first.")
+        return _("The stylus isn't tracked: connect the tracker first.")
+
+    def _require(self, parameterNode, action):
+        why = self.whyNot(parameterNode, action)
+        if why:
+            raise ValueError(why)
+
+    # --- markers and plate
+
+    def findMarkers(self, parameterNode):
+        """Find markers in the CT and list their centers as `ctPoints`; returns the MarkerDetection with its warnings."""
+        from FusionRegistrationLib.MarkerDetection import MarkerParameters, detectMarkers
+
+        self._require(parameterNode, RegistrationAction.FindMarkers)
+        volume = parameterNode.ctVolume
+        limits = MarkerParameters(minDiameterMm=parameterNode.markers.minDiameterMm, maxDiameterMm=parameterNode.markers.maxDiameterMm)
+        detection = detectMarkers(slicer.util.arrayFromVolume(volume), ijkToRasOf(volume), limits)
+        if parameterNode.ctPoints is None:
+            parameterNode.ctPoints = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "CtPoints")
+        slicer.util.updateMarkupsControlPointsFromArray(parameterNode.ctPoints, np.reshape(detection.centersRas, (-1, 3)), world=True)
+        for index, marker in enumerate(detection.markers):
+            parameterNode.ctPoints.SetNthControlPointLabel(index, f"M{index + 1}")
+            parameterNode.ctPoints.SetNthControlPointDescription(index, f"{marker.diameterMm:.1f} mm")
+        return detection
+
+    def registerPlate(self, parameterNode):
+        """Register by the marker plate alone; returns the PlateRegistration.
+
+        :raises ValueError: if the plate isn't found, or fits in more than one way
+        """
+        from FusionRegistrationLib.MarkerPlate import MarkerPlate, registerPlate
+
+        self._require(parameterNode, RegistrationAction.RegisterPlate)
+        plate = MarkerPlate.load(parameterNode.plateFile)
+        centers = slicer.util.arrayFromMarkupsControlPoints(parameterNode.ctPoints, world=True)
+        outward = (0.0, -1.0, 0.0) if plate.outward is not None else None  # the plate lies on the back
+        result = registerPlate(plate, centers, outwardRas=outward, targets=self.targetsOf(parameterNode))
+        if result.fit is None:
+            raise ValueError(result.message)
+        self._accept(parameterNode, result.fit)
+        return result
+
+    # --- points
+
+    def _tipInReference(self, parameterNode):
+        """Stylus tip in the Reference frame (mm), or None without a live stylus."""
+        tip = parameterNode.stylusTip
+        if tip is None or tip.GetParentTransformNode() is None:
+            return None
+        # the pose comes with the parent, StylusToReference; its status is what PLUS says of it
+        streamed = tip.GetParentTransformNode()
+        if (streamed.GetAttribute("TransformStatus") or "OK") != "OK" or streamed.GetAttribute("OpenIGTLink.TransformValid") == "false":
+            return None
+        matrix = vtk.vtkMatrix4x4()
+        slicer.vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(tip, parameterNode.referenceToRas, matrix)
+        return np.array([matrix.GetElement(row, 3) for row in range(3)])
+
+    def takePoint(self, parameterNode):
+        """Take the present place of the stylus tip as the next point on the patient."""
+        self._require(parameterNode, RegistrationAction.TakePoint)
+        self._addReferencePoint(parameterNode, self._tipInReference(parameterNode))
+
+    def _addReferencePoint(self, parameterNode, position, description=""):
+        points = parameterNode.referencePoints
+        if points is None:
+            points = parameterNode.referencePoints = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "ReferencePoints")
+        index = points.AddControlPoint(vtk.vtkVector3d(*position))
+        points.SetNthControlPointDescription(index, description)
+
+    def undoPoint(self, parameterNode):
+        """Remove the point on the patient that was taken last."""
+        self._require(parameterNode, RegistrationAction.UndoPoint)
+        parameterNode.referencePoints.RemoveNthControlPoint(parameterNode.referencePoints.GetNumberOfControlPoints() - 1)
+
+    def startDwelling(self):
+        """Begin to watch the stylus for places where it is held still."""
+        from FusionRegistrationLib.DwellDetection import DwellDetector
+
+        self._dwellDetector = DwellDetector()
+
+    def stopDwelling(self):
+        self._dwellDetector = None
+
+    def watchStylus(self, parameterNode, timeSec):
+        """One sample of the stylus at a monotonic time; takes a point once the tip leaves a place where it was held.
+
+        :returns: how much of the needed time the tip has been still, 0-1
+        """
+        streamed = parameterNode.stylusTip.GetParentTransformNode() if parameterNode.stylusTip is not None else None
+        # a new pose modifies the transform inside the node, not the node
+        stamp = streamed.GetTransformToParent().GetMTime() if streamed is not None else 0
+        if self._dwellDetector is None or stamp == self._stylusStamp:
+            return self._dwellDetector.progress if self._dwellDetector is not None else 0.0
+        self._stylusStamp = stamp
+        position = self._tipInReference(parameterNode)
+        dwell = self._dwellDetector.addSample(timeSec, np.zeros(3) if position is None else position, valid=position is not None)
+        if dwell is not None:
+            self._addReferencePoint(parameterNode, dwell.position, f"{dwell.sampleCount} samples, spread {dwell.spreadMm:.2f} mm")
+        return self._dwellDetector.progress
+
+    def registerPoints(self, parameterNode):
+        """Fit the points on the patient to those in the CT and set `referenceToRas`; returns the RigidFit.
+
+        :raises ValueError: if something is missing, the points don't match or fix no pose
+        """
+        from FusionRegistrationLib.PointMatching import matchPoints
+        from FusionRegistrationLib.RigidFit import fitRigid
+
+        self._require(parameterNode, RegistrationAction.RegisterPoints)
+        ctPoints = slicer.util.arrayFromMarkupsControlPoints(parameterNode.ctPoints, world=True)
+        reference = slicer.util.arrayFromMarkupsControlPoints(parameterNode.referencePoints)
+        names = [parameterNode.ctPoints.GetNthControlPointLabel(index) for index in range(len(ctPoints))]
+        if parameterNode.matching.anyOrder:
+            match = matchPoints(reference, ctPoints, toleranceMm=parameterNode.matching.toleranceMm)
+            if not match.found:
+                raise ValueError(match.message)
+            pairs = np.array(match.pairs)
+            reference, ctPoints, names = reference[pairs[:, 0]], ctPoints[pairs[:, 1]], [names[index] for index in pairs[:, 1]]
+        fit = fitRigid(reference, ctPoints, targets=self.targetsOf(parameterNode), names=names, robust=parameterNode.matching.robust)
+        self._accept(parameterNode, fit)
+        return fit
+
+    # --- bone surface
+
+    def _boneSurfaceOf(self, parameterNode):
+        from FusionRegistrationLib.BoneSurfaceCt import extractPosteriorBoneSurface
+
+        volume = parameterNode.ctVolume
+        key = (volume.GetID(), volume.GetImageData().GetMTime(), volume.GetMTime(), parameterNode.surface.thresholdHu)
+        if key != self._boneSurfaceKey:
+            voxels = slicer.util.arrayFromVolume(volume)
+            self._boneSurface = extractPosteriorBoneSurface(voxels, ijkToRasOf(volume), thresholdHu=parameterNode.surface.thresholdHu)
+            self._boneSurfaceKey = key
+        return self._boneSurface
+
+    def extractBone(self, parameterNode):
+        """Show the bone of the CT that ultrasound can see from behind as a model; returns the BoneSurface."""
+        from vtk.util import numpy_support
+
+        self._require(parameterNode, RegistrationAction.ExtractBone)
+        surface = self._boneSurfaceOf(parameterNode)
+        points = vtk.vtkPoints()
+        points.SetData(numpy_support.numpy_to_vtk(np.ascontiguousarray(surface.pointsRas), deep=True))
+        polyData = vtk.vtkPolyData()
+        polyData.SetPoints(points)
+        vertices = vtk.vtkVertexGlyphFilter()
+        vertices.SetInputData(polyData)
+        vertices.Update()
+        model = parameterNode.surface.boneSurface
+        if model is None:
+            model = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode", "BoneSurface")
+            parameterNode.surface.boneSurface = model
+        model.SetAndObservePolyData(vertices.GetOutput())
+        model.CreateDefaultDisplayNodes()
+        return surface
+
+    def registerSurface(self, parameterNode):
+        """Lay the scanned bone onto the CT's; starts from the present registration where there is one. Returns the SurfaceFit.
+
+        A fit with doubts is kept too and shown as doubtful.
+
+        :raises ValueError: too little bone, or no start and no beams to search with
+        """
+        from FusionRegistrationLib.SurfaceRegistration import registerSurface
+
+        self._require(parameterNode, RegistrationAction.RegisterSurface)
+        points = bonePointsOfPolyData(parameterNode.surface.bonePoints.GetPolyData())
+        start = readFit(parameterNode.fit)
+        fit = registerSurface(
+            points,
+            self._boneSurfaceOf(parameterNode),
+            initialReferenceToRas=None if start is None else start.fromToTo,
+            targetsRas=self.targetsOf(parameterNode),
+        )
+        self._accept(parameterNode, fit)
+        return fit
+
+    # --- result
+
+    def targetsOf(self, parameterNode):
+        """Targets by name (RAS mm)."""
+        node = parameterNode.targets
+        if node is None:
+            return {}
+        points = slicer.util.arrayFromMarkupsControlPoints(node, world=True)
+        return {node.GetNthControlPointLabel(index): point for index, point in enumerate(points)}
+
+    def _accept(self, parameterNode, fit):
+        """Set the transform and keep the fit with its quality in the scene."""
+        if parameterNode.referenceToRas is None:
+            parameterNode.referenceToRas = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "ReferenceToRas")
+        if parameterNode.fit is None:
+            parameterNode.fit = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTextNode", "RegistrationQuality")
+        slicer.util.updateTransformMatrixFromArray(parameterNode.referenceToRas, fit.fromToTo)
+        writeFit(parameterNode.fit, fit)
+
+    def fitOf(self, parameterNode):
+        """The last accepted fit, also after the scene was loaded again; None without one."""
+        return readFit(parameterNode.fit)
+
+    def verdict(self, parameterNode):
+        """RegistrationVerdict: missing, doubtful or done, and why."""
+        return verdictOf(self.fitOf(parameterNode), parameterNode.passLimitMm, parameterNode.patientTracked)

@@ -1,0 +1,68 @@
+"""Parameters of the module FusionRegistration."""
+
+import pathlib
+from typing import Annotated
+
+from slicer import (
+    vtkMRMLLinearTransformNode,
+    vtkMRMLMarkupsFiducialNode,
+    vtkMRMLModelNode,
+    vtkMRMLScalarVolumeNode,
+    vtkMRMLTextNode,
+)
+from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper, parameterPack
+
+
+@parameterPack
+class MarkerPack:
+    """Diameters of the balls or rings that are looked for."""
+
+    minDiameterMm: Annotated[float, WithinRange(1, 15)] = 3.0
+    maxDiameterMm: Annotated[float, WithinRange(1, 20)] = 8.0
+
+
+@parameterPack
+class MatchingPack:
+    anyOrder: bool = True
+    toleranceMm: Annotated[float, WithinRange(0.5, 20)] = 3.0
+    robust: bool = False
+
+
+@parameterPack
+class SurfacePack:
+    thresholdHu: Annotated[float, WithinRange(50, 1500)] = 200.0
+    boneSurface: vtkMRMLModelNode
+    bonePoints: vtkMRMLModelNode
+
+
+@parameterNodeWrapper
+class FusionRegistrationParameterNode:
+    """
+    ctVolume: CT of the patient
+    targets: points in the CT (RAS) where the error is predicted
+    referenceToRas: the result
+    passLimitMm: largest predicted error (95 %) at a target that passes; 2 mm is the pass line of the published phantom studies
+    patientTracked: whether Reference is a sensor on the patient
+    markers: diameters of the markers (mm)
+    plateFile: definition of the marker plate
+    ctPoints: points in the CT (RAS)
+    referencePoints: points on the patient, in the frame of the patient sensor (Reference)
+    stylusTip: StylusTipToStylus, below referenceToRas in the transform tree
+    matching: how the points are paired (tolerance in mm)
+    surface: threshold (HU), bone surface of the CT, bone seen by ultrasound
+    fit: the last accepted fit with its quality, as JSON
+    """
+
+    ctVolume: vtkMRMLScalarVolumeNode
+    targets: vtkMRMLMarkupsFiducialNode
+    referenceToRas: vtkMRMLLinearTransformNode
+    passLimitMm: Annotated[float, WithinRange(0.5, 20)] = 2.0
+    patientTracked: bool = True
+    markers: MarkerPack
+    plateFile: pathlib.Path
+    ctPoints: vtkMRMLMarkupsFiducialNode
+    referencePoints: vtkMRMLMarkupsFiducialNode
+    stylusTip: vtkMRMLLinearTransformNode
+    matching: MatchingPack
+    surface: SurfacePack
+    fit: vtkMRMLTextNode
