@@ -68,7 +68,7 @@ def estimateBackground(block: npt.NDArray[np.float32], center: FloatArray, spaci
     grid = _quadratic(coefficients, a, b)
     rows, columns = rows[good], columns[good]
     depths = (np.arange(block.shape[1])[None, :] - grid[rows, columns][:, None]) * spacing[1]
-    values = block[rows, :, columns]
+    values = block[rows, :, columns].astype(float)
     profile = _profile(depths, values)
     place = (np.arange(block.shape[1], dtype=np.float32)[None, :, None] - grid[:, None, :].astype(np.float32)) * np.float32(
         spacing[1] / _STEP_MM
