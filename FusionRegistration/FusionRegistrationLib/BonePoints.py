@@ -119,13 +119,15 @@ def checkSweep(points: BonePoints) -> None:
         )
     if points.frames is not None and points.frameCount < MINIMUM_FRAMES:
         raise SweepTooSmallError(
-            f"The sweep has bone in {points.frameCount} frame(s), at least {MINIMUM_FRAMES} are needed: sweep along the spine over two levels or more."
+            f"The sweep has bone in {points.frameCount} frame(s), at least {MINIMUM_FRAMES} are needed: "
+            "sweep along the spine over two levels or more."
         )
     centred = points.pointsReference - points.pointsReference.mean(axis=0)
     spread = np.linalg.svd(centred, compute_uv=False) / np.sqrt(len(points))
     if spread[0] * np.sqrt(12.0) < MINIMUM_EXTENT_MM or spread[1] * np.sqrt(12.0) < MINIMUM_EXTENT_MM:
         raise SweepTooSmallError(
-            f"The bone points span only {spread[0] * np.sqrt(12.0):.0f} x {spread[1] * np.sqrt(12.0):.0f} mm: sweep along the spine over two levels or more."
+            f"The bone points span only {spread[0] * np.sqrt(12.0):.0f} x {spread[1] * np.sqrt(12.0):.0f} mm: "
+            "sweep along the spine over two levels or more."
         )
     if points.frames is not None and points.beamOffsetsMm is not None and spread[2] < 0.3:
         raise SweepTooSmallError("All bone points lie in one plane, as from a probe held still: sweep along the spine.")

@@ -16,14 +16,15 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float64]
 
 AMBIGUOUS_MARGIN = 0.06
-"""An alternative whose cost is less than this above the fit's counts as fitting nearly as well. Tuned on one spine's meshes, held on another's."""
+"""An alternative whose cost is less than this above the fit's counts as fitting nearly as well. Tuned on the meshes of one spine."""
 
 
 @dataclasses.dataclass(frozen=True)
 class LevelAlternative:
     """The best pose about a number of levels away from the fit.
 
-    levels: +1 one vertebra towards the head, -1 towards the feet. shiftMm: how far the fitted alternative lies from the fit along the spine.
+    levels: +1 one vertebra towards the head, -1 towards the feet.
+    shiftMm: how far the fitted alternative lies from the fit along the spine.
     cost: its robust cost, to compare with the fit's. inlierShare: share of points within 2 mm of the surface.
     """
 
@@ -75,12 +76,13 @@ def judgeLevels(cost: float, alternatives: tuple[LevelAlternative, ...], thresho
     closest = min(alternatives, key=lambda alternative: alternative.cost)
     margin = closest.cost - cost
     where = f"{abs(closest.levels)} level{'s' if abs(closest.levels) > 1 else ''} {'higher' if closest.levels > 0 else 'lower'}"
+    costs = f"cost {closest.cost:.2f} against {cost:.2f}"
     if margin < 0:
         message = (
             f"The sweep fits better {where} (cost {closest.cost:.2f} against {cost:.2f}): confirm the level by counting from the sacrum."
         )
     elif margin < threshold:
-        message = f"The sweep fits nearly as well {where} (cost {closest.cost:.2f} against {cost:.2f}): confirm the level by counting from the sacrum."
+        message = f"The sweep fits nearly as well {where} ({costs}): confirm the level by counting from the sacrum."
     else:
         message = f"No other level fits: the closest, {where}, has cost {closest.cost:.2f} against {cost:.2f}."
     return LevelCheck(cost, alternatives, margin, margin < threshold, message)

@@ -22,7 +22,7 @@ FloatArray = npt.NDArray[np.float64]
 Float32Array = npt.NDArray[np.float32]
 
 PLANE_DISTANCE_MM = 2.5
-"""Closer than this to its surface point a voxel takes the distance from the tangent plane, farther than twice it the distance from the point."""
+"""Closer than this to its surface point a voxel takes the distance from the tangent plane, farther than twice it that from the point."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from FusionRegistrationLib.LevelCheck import LevelCheck
 from FusionRegistrationLib.RigidTransform import transformPoints
+from FusionRegistrationLib.TargetRegistrationError import TargetError
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -31,14 +32,6 @@ class CaptureCheck:
     searchDeg: float
     agreement: float
     withinSearch: bool
-
-
-@dataclasses.dataclass(frozen=True)
-class SurfaceTargetError:
-    """Predicted registration error at a target: root mean square and 95th percentile, mm."""
-
-    rmsMm: float
-    p95Mm: float
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -73,7 +66,7 @@ class SurfaceFit:
     converged: bool
     captureCheck: CaptureCheck
     levelCheck: LevelCheck | None
-    predictedTre: Mapping[str, SurfaceTargetError]
+    predictedTre: Mapping[str, TargetError]
     doubts: tuple[str, ...]
     warnings: tuple[str, ...] = ()
 
@@ -87,7 +80,7 @@ class SurfaceFit:
         """The transform under the name paired-point fits give it."""
         return self.referenceToRas
 
-    def targetError(self, targetRas: npt.ArrayLike) -> SurfaceTargetError:
+    def targetError(self, targetRas: npt.ArrayLike) -> TargetError:
         """Predicted error at a point in RAS (mm)."""
         return targetError(self.covariance, self.centreRas, targetRas)
 
@@ -129,7 +122,9 @@ class SurfaceFit:
         read["pointsRas"] = read["pointsRas"].reshape(-1, 3)
         read["captureCheck"] = CaptureCheck(**read["captureCheck"])
         read["levelCheck"] = None if read["levelCheck"] is None else LevelCheck.fromDict(read["levelCheck"])
-        read["predictedTre"] = {name: SurfaceTargetError(**error) for name, error in read["predictedTre"].items()}
+        read["predictedTre"] = {
+            name: TargetError(**{**error, "pointTo": tuple(error["pointTo"])}) for name, error in read["predictedTre"].items()
+        }
         read["doubts"], read["warnings"] = tuple(read["doubts"]), tuple(read["warnings"])
         return cls(**read)
 
@@ -140,18 +135,21 @@ def twistJacobian(centreRas: npt.ArrayLike, targetRas: npt.ArrayLike) -> FloatAr
     return np.hstack([np.array([[0.0, z, -y], [-z, 0.0, x], [y, -x, 0.0]]), np.eye(3)])
 
 
-def targetError(covariance: npt.ArrayLike, centreRas: npt.ArrayLike, targetRas: npt.ArrayLike) -> SurfaceTargetError:
+def targetError(covariance: npt.ArrayLike, centreRas: npt.ArrayLike, targetRas: npt.ArrayLike) -> TargetError:
     """Error at a target that a twist covariance predicts.
 
-    The 95th percentile takes the squared length of the Gaussian error as a gamma variable of the same mean and variance (Satterthwaite 1946).
+    Mean and 95th percentile take the squared length of the Gaussian error as a gamma variable of the same mean and variance
+    (Satterthwaite 1946).
     """
-    from scipy.special import gammaincinv
+    from scipy.special import gammaincinv, gammaln
 
     jacobian = twistJacobian(centreRas, targetRas)
     cov = jacobian @ np.asarray(covariance, float) @ jacobian.T
     mean = float(np.trace(cov))
     spread = float(2.0 * np.trace(cov @ cov))
+    x, y, z = (float(value) for value in np.asarray(targetRas, float))
     if mean <= 0.0 or spread <= 0.0:
-        return SurfaceTargetError(0.0, 0.0)
-    shape = mean**2 / spread
-    return SurfaceTargetError(float(np.sqrt(mean)), float(np.sqrt(gammaincinv(shape, 0.95) * spread / mean)))
+        return TargetError((x, y, z), 0.0, 0.0, 0.0)
+    shape, scale = mean**2 / spread, spread / mean
+    meanLength = float(np.sqrt(scale) * np.exp(gammaln(shape + 0.5) - gammaln(shape)))
+    return TargetError((x, y, z), float(np.sqrt(mean)), meanLength, float(np.sqrt(gammaincinv(shape, 0.95) * scale)))

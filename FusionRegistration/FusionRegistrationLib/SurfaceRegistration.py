@@ -19,7 +19,7 @@ from FusionRegistrationLib.LevelCheck import LevelAlternative, LevelCheck, judge
 from FusionRegistrationLib.PoseRefinement import PosePrior, RefinedPose, RefinementParameters, refinePose
 from FusionRegistrationLib.PoseSearch import Poses, refinePoses
 from FusionRegistrationLib.RigidTransform import checkRigid, invertRigid, rigidFrom, rotationAngleDeg, transformPoints
-from FusionRegistrationLib.SurfaceFit import CaptureCheck, SurfaceFit, SurfaceTargetError, targetError
+from FusionRegistrationLib.SurfaceFit import CaptureCheck, SurfaceFit, targetError
 from FusionRegistrationLib.SurfaceSearch import (
     PreparedPoints,
     SearchParameters,
@@ -29,6 +29,7 @@ from FusionRegistrationLib.SurfaceSearch import (
     shiftAlongSpine,
     startsFromSweep,
 )
+from FusionRegistrationLib.TargetRegistrationError import TargetError
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -45,8 +46,8 @@ class SurfaceRegistrationParameters:
     minimumInlierShare, maximumHoldOutMm, maximumCost: beyond these the fit is doubted.
     """
 
-    search: SearchParameters = SearchParameters()
-    levelSearch: SearchParameters = SearchParameters(
+    search: SearchParameters = dataclasses.field(default_factory=SearchParameters)
+    levelSearch: SearchParameters = SearchParameters(  # noqa: RUF009 - frozen
         radiusMm=14.0,
         radiusDeg=14.0,
         starts=128,
@@ -56,7 +57,7 @@ class SurfaceRegistrationParameters:
             SearchStage(points=1000, scalesMm=(2.0, 1.5, 5), keep=6, apartMm=0.5, coarse=False),
         ),
     )
-    refinement: RefinementParameters = RefinementParameters()
+    refinement: RefinementParameters = dataclasses.field(default_factory=RefinementParameters)
     maximumPoints: int = 4000
     holdOutShare: float = 0.15
     minimumInlierShare: float = 0.5
@@ -142,12 +143,12 @@ def _splitHoldOut(points: BonePoints, chosen: SurfaceRegistrationParameters) -> 
     random = np.random.default_rng(417)
     if points.frames is not None and points.frameCount >= 12:
         ids = np.unique(points.frames)
-        out = random.permutation(ids)[: max(1, int(round(chosen.holdOutShare * len(ids))))]
+        out = random.permutation(ids)[: max(1, round(chosen.holdOutShare * len(ids)))]
         held = np.isin(points.frames, out)
     else:
         held = np.zeros(count, bool)
         if count >= 200:
-            held[random.permutation(count)[: int(round(chosen.holdOutShare * count))]] = True
+            held[random.permutation(count)[: round(chosen.holdOutShare * count)]] = True
     kept = np.flatnonzero(~held)
     if len(kept) > chosen.maximumPoints:
         kept = np.sort(random.permutation(kept)[: chosen.maximumPoints])
@@ -228,7 +229,7 @@ def _checkCapture(
     )
 
 
-def _predict(refined: RefinedPose, targetsRas: Mapping[str, npt.ArrayLike] | None) -> dict[str, SurfaceTargetError]:
+def _predict(refined: RefinedPose, targetsRas: Mapping[str, npt.ArrayLike] | None) -> dict[str, TargetError]:
     return {name: targetError(refined.covariance, refined.translationMm, target) for name, target in (targetsRas or {}).items()}
 
 
@@ -246,7 +247,8 @@ def _doubts(fit: SurfaceFit, chosen: SurfaceRegistrationParameters) -> tuple[str
         doubts.append("The fit did not settle: scan more bone from more directions.")
     if not fit.captureCheck.withinSearch:
         doubts.append(
-            f"The fit lies {fit.captureCheck.shiftMm:.0f} mm and {fit.captureCheck.turnDeg:.0f} deg from its start, at the edge of what was searched."
+            f"The fit lies {fit.captureCheck.shiftMm:.0f} mm and {fit.captureCheck.turnDeg:.0f} deg from its start, "
+            "at the edge of what was searched."
         )
     if fit.levelCheck is not None and fit.levelCheck.ambiguous:
         doubts.append(fit.levelCheck.message)
