@@ -50,7 +50,7 @@ class CategoryCount:
         total = sum(self.counts.values())
         if total == 0:
             return "no values"
-        return ", ".join(f"{name} {self.counts.get(name, 0)} ({100 * self.counts.get(name, 0) / total:.0f} %)" for name in categories)
+        return "\n".join(f"{name} {self.counts.get(name, 0)} ({100 * self.counts.get(name, 0) / total:.0f} %)" for name in categories)
 
 
 @dataclass(frozen=True)

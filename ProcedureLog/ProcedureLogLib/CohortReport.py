@@ -11,12 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from .Cohort import CohortRow, CohortTable, pText
-from .CurvePlot import dosePlot, learningCurvePlot
-from .GroupPlot import groupPlot
+from .CurvePlot import doseDrawing, learningCurveDrawing
+from .GroupPlot import groupDrawing
 from .HtmlPage import htmlPage, htmlTable, writeWhole
 from .LearningCurve import learningCurves
 from .ProcedureSummary import NUMBER
 from .SampleSize import SampleSize
+from .SvgDrawing import SvgDrawing
 
 Columns = Mapping[str, npt.NDArray[Any]]
 
@@ -49,16 +50,12 @@ def cohortReportHtml(
     numeric = range(3, len(header))
     left = f"<p class=small>{table.leftOut} procedures of other or no group are left out.</p>" if table.leftOut else ""
     methods = "".join(f"<li>{escape(note)}</li>" for note in (*table.notes, *notes))
-    sizes = htmlTable(
-        ("Method", table.settings.groups[0], table.settings.groups[1], "with drop-outs"),
-        ((size.method, size.first, size.second, f"{size.firstWithDropouts} + {size.secondWithDropouts}") for size in sampleSizes),
-        (1, 2, 3),
-    )
+    sizes = htmlTable(("Method", *table.settings.groups, "with drop-outs"), sampleSizeRows(sampleSizes), (1, 2, 3))
+    groups = "".join(drawing.text() for drawing in groupDrawings(table, columns))
     sections = [
         ("Table 1", htmlTable(header, tableRows(table), numeric) + left),
-        ("Groups", _groupPlots(table, columns)),
-        ("Learning curves", _curves(columns)),
-        ("Dose", _dose(columns)),
+        ("Groups", f"<div class=figures>{groups}</div>" if groups else ""),
+        ("Learning curves and dose", "".join(drawing.text() for drawing in curveDrawings(table, columns))),
         ("Sample size of the next trial", sizes if sampleSizes else ""),
         ("Methods", f"<ul class=small>{methods}</ul>"),
     ]
@@ -66,31 +63,35 @@ def cohortReportHtml(
     return htmlPage(title, subtitle, sections)
 
 
-def _groupPlots(table: CohortTable, columns: Columns) -> str:
+def groupDrawings(table: CohortTable, columns: Columns) -> list[SvgDrawing]:
+    """Strip and box plot of every number in the table."""
     group = np.asarray(columns["group"])
-    parts = []
+    found = []
     for row in table.rows:
         if row.column.kind == NUMBER:
             samples = {name: np.asarray(columns[row.column.name], float)[group == name] for name in table.settings.groups}
-            parts.append(groupPlot(samples, row.column.label, row.column.unit or "number", table.settings.quantileRule))
-    return f"<div class=figures>{''.join(parts)}</div>" if parts else ""
+            found.append(groupDrawing(samples, row.column.label, row.column.unit or "number", table.settings.quantileRule))
+    return found
 
 
-def _curves(columns: Columns) -> str:
-    if "operator" not in columns or "operativeInjectionMin" not in columns:
-        return ""
-    curves = learningCurves(dict(columns))
-    if not curves:
-        return ""
-    note = f"<p class=small>{escape(curves[0].method.split('(')[0])}: falling means faster than the operator's own mean.</p>"
-    return learningCurvePlot(curves, "Operative time (first CT to last injection), CUSUM per operator", "min") + note
+def curveDrawings(table: CohortTable, columns: Columns) -> list[SvgDrawing]:
+    """Learning curve per operator and dose per procedure, where the columns allow."""
+    found = []
+    if "operator" in columns and "operativeInjectionMin" in columns:
+        curves = learningCurves(dict(columns))
+        if curves:
+            title = "CUSUM of operative time (first CT to last injection) against each operator's own mean: falling is faster"
+            found.append(learningCurveDrawing(curves, title, "min"))
+    if "dlpMGyCm" in columns and np.isfinite(np.asarray(columns["dlpMGyCm"], float)).any():
+        groups = [str(name) for name in columns["group"]]
+        doses = np.asarray(columns["dlpMGyCm"], float)
+        found.append(doseDrawing(doses, groups, "Dose length product per procedure", "mGy·cm", table.settings.groups))
+    return found
 
 
-def _dose(columns: Columns) -> str:
-    if "dlpMGyCm" not in columns or not np.isfinite(np.asarray(columns["dlpMGyCm"], float)).any():
-        return ""
-    groups = [str(name) for name in columns["group"]]
-    return dosePlot(np.asarray(columns["dlpMGyCm"], float), groups, "Dose length product per procedure", "mGy·cm")
+def sampleSizeRows(sizes: Sequence[SampleSize]) -> list[tuple[str, ...]]:
+    """(method, first group, second group, both with drop-outs)."""
+    return [(size.method, str(size.first), str(size.second), f"{size.firstWithDropouts} + {size.secondWithDropouts}") for size in sizes]
 
 
 def writeCohortReport(

@@ -186,9 +186,9 @@ def countFrom(
     _oneAdmission(joined, rule)
     decided = _decide(joined, rule, lastInjection, clocks or ClockTable())
     total, source = _totalDlp(joined, doses, warnings)
-    for entry in joined:
-        if entry.first is None:
-            warnings.append(f"acquisition {entry.acquisitionNumber or entry.protocol or '?'} has no time of its own")
+    untimed = sum(1 for entry in joined if entry.first is None)
+    if untimed:
+        warnings.append(f"{untimed} of {len(joined)} acquisitions have no time of their own (no images, and the report gives none)")
     return CtPassCount(decided, rule, total, source, patientKey, ignored, (), tuple(warnings))
 
 

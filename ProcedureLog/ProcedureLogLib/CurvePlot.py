@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -41,13 +42,13 @@ def _thinned(count: int) -> list[int]:
     return list(range(count)) if count <= POINTS_SHOWN else [int(each) for each in np.linspace(0, count - 1, POINTS_SHOWN)]
 
 
-def learningCurvePlot(curves: Sequence[LearningCurve], title: str, unit: str, width: float = 860, height: float = 300) -> str:
+def learningCurveDrawing(curves: Sequence[LearningCurve], title: str, unit: str, width: float = 860, height: float = 300) -> SvgDrawing:
     """CUSUM curves over the number of procedures, one colour per operator; limits dashed."""
     drawing = SvgDrawing(width, height, title)
     drawing.write(56, 17, title, 12.5)
     if not curves:
         drawing.write(width / 2, height / 2, "no operator with values", 12, "middle")
-        return drawing.text()
+        return drawing
     limits = [limit for curve in curves if curve.limits for limit in curve.limits]
     values = [0.0, *limits, *(value for curve in curves for value in curve.cusum)]
     longest = max(len(curve.cusum) for curve in curves)
@@ -66,11 +67,19 @@ def learningCurvePlot(curves: Sequence[LearningCurve], title: str, unit: str, wi
         if index < 14:
             drawing.rect(width - 122, 30 + index * 17, 10, 10, color)
             drawing.write(width - 106, 39 + index * 17, f"{curve.operator} (n = {len(curve.cusum)})", 11)
-    return drawing.text()
+    return drawing
 
 
-def dosePlot(doses: npt.ArrayLike, groups: Sequence[str], title: str, unit: str, width: float = 860, height: float = 280) -> str:
-    """Dose of every procedure in the order done, coloured by group, with the median of each group."""
+def _inOrder(names: npt.NDArray[Any], order: Sequence[str]) -> list[str]:
+    """Names that occur: those of `order` first, so that a group has the same colour in every plot."""
+    present = set(names.tolist())
+    return [name for name in order if name in present] + sorted(present - set(order))
+
+
+def doseDrawing(
+    doses: npt.ArrayLike, groups: Sequence[str], title: str, unit: str, order: Sequence[str] = (), width: float = 860, height: float = 280
+) -> SvgDrawing:
+    """Dose of every procedure in the order done, coloured by group (in the order given), with the median of each group."""
     drawing = SvgDrawing(width, height, title)
     drawing.write(56, 17, title, 12.5)
     values = np.asarray(doses, float)
@@ -78,10 +87,10 @@ def dosePlot(doses: npt.ArrayLike, groups: Sequence[str], title: str, unit: str,
     known = np.isfinite(values)
     if not known.any():
         drawing.write(width / 2, height / 2, "no dose known", 12, "middle")
-        return drawing.text()
+        return drawing
     count = len(values)
     axes = _Axes(drawing, niceTicks(0, count, min(8, count)), niceTicks(0, float(values[known].max())), "procedure", unit)
-    for index, name in enumerate(sorted(set(names[known].tolist()))):
+    for index, name in enumerate(_inOrder(names[known], order)):
         color = PALETTE[index % len(PALETTE)]
         places = np.flatnonzero(known & (names == name))
         for place in (places[each] for each in _thinned(len(places))):
@@ -92,4 +101,4 @@ def dosePlot(doses: npt.ArrayLike, groups: Sequence[str], title: str, unit: str,
         drawing.rect(width - 122, 30 + index * 34, 10, 10, color)
         drawing.write(width - 106, 39 + index * 34, name or "no group", 11)
         drawing.write(width - 106, 53 + index * 34, f"median {median:.4g}", 10.5)
-    return drawing.text()
+    return drawing

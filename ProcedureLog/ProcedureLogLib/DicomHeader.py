@@ -116,21 +116,26 @@ def readHeader(path: str | Path) -> DicomHeader:
     name = os.fspath(path)
     descriptor = os.open(name, os.O_RDONLY | getattr(os, "O_BINARY", 0))
     try:
-        reader = _Reader(descriptor, name)
+        reader = _Reader(descriptor, name, os.read(descriptor, FIRST_READ), os.fstat(descriptor).st_size)
         return DicomHeader(name, reader.read())
     finally:
         os.close(descriptor)
 
 
+def readHeaderBytes(data: bytes, name: str) -> DicomHeader:
+    """The same for a whole file in memory (as it came over the network); name stands for it in messages and results."""
+    return DicomHeader(name, _Reader(-1, name, data, len(data)).read())
+
+
 class _Reader:
     """One pass over the elements of an open file. Reads ahead in one block; values beyond it are skipped by seeking."""
 
-    def __init__(self, descriptor: int, name: str) -> None:
+    def __init__(self, descriptor: int, name: str, buffer: bytes, size: int) -> None:
         self.descriptor = descriptor
         self.name = name
-        self.buffer = os.read(descriptor, FIRST_READ)
+        self.buffer = buffer
         self.start = 0  # offset in the file of buffer[0]
-        self.size = os.fstat(descriptor).st_size
+        self.size = size
 
     def fail(self, what: str) -> DamagedDicom:
         return DamagedDicom(f"{self.name}: {what}")

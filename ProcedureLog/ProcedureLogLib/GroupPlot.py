@@ -15,9 +15,9 @@ POINT_LIMIT = 400
 """More points than this are thinned out evenly over the sorted values; the box always uses all of them."""
 
 
-def groupPlot(
+def groupDrawing(
     samples: Mapping[str, npt.ArrayLike], title: str, unit: str, quantileRule: str = "hazen", width: float = 300, height: float = 260
-) -> str:
+) -> SvgDrawing:
     """Box (Q1, median, Q3), whiskers to the extremes, and the single values beside each other where they coincide."""
     drawing = SvgDrawing(width, height, title)
     data = {name: np.asarray(values, float) for name, values in samples.items()}
@@ -27,7 +27,7 @@ def groupPlot(
     drawing.write(left, 17, title, 12.5)
     if len(everything) == 0:
         drawing.write(width / 2, height / 2, "no values", 12, "middle")
-        return drawing.text()
+        return drawing
     ticks = niceTicks(min(0.0, float(everything.min())), float(everything.max()))
     scale = (height - top - bottom) / (ticks[-1] - ticks[0])
 
@@ -46,7 +46,7 @@ def groupPlot(
         if len(values):
             _drawBox(drawing, values, center, step * 0.3, color, y, quantileRule)
             _drawPoints(drawing, values, center, step * 0.36, color, y, 3.2 if len(values) < 100 else 1.6)
-    return drawing.text()
+    return drawing
 
 
 def _drawBox(drawing: SvgDrawing, values: npt.NDArray[np.float64], x: float, half: float, color: str, y: Height, rule: str) -> None:

@@ -17,14 +17,15 @@ h2{font-size:1.15em;margin:1.8em 0 .5em;border-bottom:2px solid #1f6f8b;padding-
 table{border-collapse:collapse;width:100%;margin:.4em 0}
 th,td{text-align:left;padding:.32em .6em;border-bottom:1px solid #e4e7eb;vertical-align:top}
 th{background:#f5f7fa;font-weight:600}
-td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
+td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}td.n{white-space:nowrap}
+td{white-space:pre-line}
 .figures{display:flex;flex-wrap:wrap;gap:1em}
 figure{margin:0;flex:1 1 280px;max-width:460px}
 figure img{width:100%;border-radius:4px;background:#000}
 figcaption{font-size:.85em;color:#52606d}
 .cards{display:flex;flex-wrap:wrap;gap:.8em}
 .card{flex:1 1 150px;border:1px solid #e4e7eb;border-radius:6px;padding:.6em .9em}
-.card b{display:block;font-size:1.35em}
+.card b{display:block;font-size:1.25em;white-space:nowrap}
 .card span{font-size:.85em;color:#52606d}
 .doubt{background:#fff4e5;border-left:4px solid #d1603d;padding:.5em .9em;margin:.6em 0}
 .small{font-size:.85em;color:#52606d}

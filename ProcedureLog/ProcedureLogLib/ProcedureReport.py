@@ -11,7 +11,7 @@ from .HtmlPage import htmlCards, htmlDoubts, htmlFigure, htmlPage, htmlTable, wr
 from .ProcedureDetails import FIELDS
 from .ProcedureEvent import EventKind, ProcedureEvent
 from .ProcedureRecord import OPERATIVE_TO_INJECTION, OPERATIVE_TO_LAST_IMAGE, ROOM_TIME, ProcedureRecord
-from .TimelinePlot import timelineSvg
+from .TimelinePlot import timelineDrawing
 
 EVENT_NAMES: Mapping[EventKind, str] = {
     EventKind.PATIENT_IN: "Patient in the room",
@@ -132,7 +132,7 @@ def procedureReportHtml(record: ProcedureRecord, pictures: Mapping[str, str | Pa
     subtitle = " · ".join(str(details[name]) for name in ("group", "level", "side") if details.get(name)) or "Procedure log"
     sections = [
         ("Key figures", htmlCards(keyFigures(record)) + htmlDoubts(record.warnings)),
-        ("Timeline", timelineSvg(record)),
+        ("Timeline", timelineDrawing(record).text()),
         ("Plan and result", f"<div class=figures>{shown}</div>" if shown else ""),
         ("Times", htmlTable(("Definition", "min", "Note"), timeRows(record), (1,))),
         (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
@@ -12,48 +13,97 @@ FAINT = "#cbd2d9"
 PALETTE = ("#1f6f8b", "#d1603d", "#5b8c5a", "#7c5295", "#b08d2f", "#4a5568")
 
 
+@dataclass(frozen=True)
+class Line:
+    points: tuple[tuple[float, float], ...]
+    color: str
+    width: float
+    dash: str
+
+
+@dataclass(frozen=True)
+class Rectangle:
+    x: float
+    y: float
+    width: float
+    height: float
+    fill: str
+    stroke: str
+    opacity: float
+
+
+@dataclass(frozen=True)
+class Circle:
+    x: float
+    y: float
+    radius: float
+    fill: str
+    hint: str
+    opacity: float
+
+
+@dataclass(frozen=True)
+class Label:
+    x: float
+    y: float
+    text: str
+    size: float
+    anchor: str
+    color: str
+    turnDeg: float
+
+
+Shape = Line | Rectangle | Circle | Label
+
+
 class SvgDrawing:
-    """Collects shapes; `text()` gives the whole SVG element. Lengths in pixels, y downwards."""
+    """Collects shapes; `text()` gives the whole SVG element, `shapes` lets a PDF draw the same. Lengths in pixels, y downwards."""
 
     def __init__(self, width: float, height: float, title: str) -> None:
         self.width = width
         self.height = height
         self.title = title
-        self._parts: list[str] = []
+        self.shapes: list[Shape] = []
 
     def line(self, x1: float, y1: float, x2: float, y2: float, color: str = INK, width: float = 1.0, dash: str = "") -> None:
-        dashes = f" stroke-dasharray='{dash}'" if dash else ""
-        self._parts.append(
-            f"<line x1='{x1:.1f}' y1='{y1:.1f}' x2='{x2:.1f}' y2='{y2:.1f}' stroke='{color}' stroke-width='{width:g}'{dashes}/>"
-        )
-
-    def rect(self, x: float, y: float, width: float, height: float, fill: str, stroke: str = "none", opacity: float = 1.0) -> None:
-        self._parts.append(
-            f"<rect x='{x:.1f}' y='{y:.1f}' width='{max(width, 0):.1f}' height='{max(height, 0):.1f}' fill='{fill}' stroke='{stroke}' "
-            f"fill-opacity='{opacity:g}'/>"
-        )
-
-    def circle(self, x: float, y: float, radius: float, fill: str, hint: str = "", opacity: float = 1.0) -> None:
-        inner = f"<title>{escape(hint)}</title>" if hint else ""
-        self._parts.append(f"<circle cx='{x:.1f}' cy='{y:.1f}' r='{radius:g}' fill='{fill}' fill-opacity='{opacity:g}'>{inner}</circle>")
+        self.polyline([(x1, y1), (x2, y2)], color, width, dash)
 
     def polyline(self, points: list[tuple[float, float]], color: str = INK, width: float = 1.5, dash: str = "") -> None:
-        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-        dashes = f" stroke-dasharray='{dash}'" if dash else ""
-        self._parts.append(f"<polyline points='{path}' fill='none' stroke='{color}' stroke-width='{width:g}'{dashes}/>")
+        self.shapes.append(Line(tuple(points), color, width, dash))
+
+    def rect(self, x: float, y: float, width: float, height: float, fill: str, stroke: str = "none", opacity: float = 1.0) -> None:
+        self.shapes.append(Rectangle(x, y, max(width, 0.0), max(height, 0.0), fill, stroke, opacity))
+
+    def circle(self, x: float, y: float, radius: float, fill: str, hint: str = "", opacity: float = 1.0) -> None:
+        self.shapes.append(Circle(x, y, radius, fill, hint, opacity))
 
     def write(self, x: float, y: float, text: Any, size: float = 12, anchor: str = "start", color: str = INK, turnDeg: float = 0) -> None:
-        turn = f" transform='rotate({turnDeg:g} {x:.1f} {y:.1f})'" if turnDeg else ""
-        place = f"x='{x:.1f}' y='{y:.1f}' font-size='{size:g}' text-anchor='{anchor}' fill='{color}'"
-        self._parts.append(f"<text {place} {FONT}{turn}>{escape(str(text))}</text>")
+        self.shapes.append(Label(x, y, str(text), size, anchor, color, turnDeg))
 
     def text(self) -> str:
-        body = "".join(self._parts)
+        body = "".join(_svgOf(shape) for shape in self.shapes)
         return (
             f"<svg xmlns='http://www.w3.org/2000/svg' role='img' viewBox='0 0 {self.width:g} {self.height:g}' "
             f"width='{self.width:g}' height='{self.height:g}' style='max-width:100%;height:auto'>"
             f"<title>{escape(self.title)}</title>{body}</svg>"
         )
+
+
+def _svgOf(shape: Shape) -> str:
+    if isinstance(shape, Line):
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in shape.points)
+        dashes = f" stroke-dasharray='{shape.dash}'" if shape.dash else ""
+        return f"<polyline points='{path}' fill='none' stroke='{shape.color}' stroke-width='{shape.width:g}'{dashes}/>"
+    if isinstance(shape, Rectangle):
+        place = f"x='{shape.x:.1f}' y='{shape.y:.1f}' width='{shape.width:.1f}' height='{shape.height:.1f}'"
+        return f"<rect {place} fill='{shape.fill}' stroke='{shape.stroke}' fill-opacity='{shape.opacity:g}'/>"
+    if isinstance(shape, Circle):
+        hint = f"<title>{escape(shape.hint)}</title>" if shape.hint else ""
+        place = f"cx='{shape.x:.1f}' cy='{shape.y:.1f}' r='{shape.radius:g}'"
+        return f"<circle {place} fill='{shape.fill}' fill-opacity='{shape.opacity:g}'>{hint}</circle>"
+    turn = f" transform='rotate({shape.turnDeg:g} {shape.x:.1f} {shape.y:.1f})'" if shape.turnDeg else ""
+    place = f"x='{shape.x:.1f}' y='{shape.y:.1f}' font-size='{shape.size:g}' text-anchor='{shape.anchor}' fill='{shape.color}'"
+    return f"<text {place} {FONT}{turn}>{escape(shape.text)}</text>"
 
 
 def niceTicks(low: float, high: float, count: int = 5) -> list[float]:

@@ -63,8 +63,8 @@ def _minutes(start: ClockTime, end: ClockTime, clocks: ClockTable) -> float | No
     return None if backward.seconds is None else -backward.seconds / 60
 
 
-def timelineSvg(record: ProcedureRecord, width: float = 860) -> str:
-    """The timeline as an SVG element; events on clocks that aren't aligned are listed under it."""
+def timelineDrawing(record: ProcedureRecord, width: float = 860) -> SvgDrawing:
+    """The timeline; events on clocks that aren't aligned are listed under it."""
     entries = timelineEntries(record)
     placed = [entry for entry in entries if entry.minutes is not None]
     loose = [entry for entry in entries if entry.minutes is None]
@@ -93,7 +93,7 @@ def timelineSvg(record: ProcedureRecord, width: float = 860) -> str:
         drawing.write(
             left, height - 6, f"Not placed, clock not aligned: {names}" + (" ..." if len(loose) > 6 else ""), 11, "start", "#b33a3a"
         )
-    return drawing.text()
+    return drawing
 
 
 def _drawLane(drawing: SvgDrawing, entries: list[TimelineEntry], left: float, scale: float, y: float, end: float) -> None:
