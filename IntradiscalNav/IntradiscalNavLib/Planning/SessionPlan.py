@@ -77,12 +77,15 @@ def segmentDistanceMm(a0: FloatArray, a1: FloatArray, b0: FloatArray, b1: FloatA
     d1, d2, r = a1 - a0, b1 - b0, a0 - b0
     a, e, f = float(d1 @ d1), float(d2 @ d2), float(d2 @ r)
     c, b = float(d1 @ r), float(d1 @ d2)
-    denominator = a * e - b * b
-    s = float(np.clip((b * f - c * e) / denominator, 0.0, 1.0)) if denominator > 1e-12 * max(a * e, 1e-12) else 0.0
-    t = (b * s + f) / e if e > 0 else 0.0
-    if t < 0.0 or t > 1.0:
-        t = float(np.clip(t, 0.0, 1.0))
-        s = float(np.clip((b * t - c) / a, 0.0, 1.0)) if a > 0 else 0.0
+    if e < 1e-12:  # the second is a point
+        s, t = (float(np.clip(-c / a, 0.0, 1.0)) if a > 1e-12 else 0.0), 0.0
+    else:
+        denominator = a * e - b * b
+        s = float(np.clip((b * f - c * e) / denominator, 0.0, 1.0)) if denominator > 1e-12 * a * e else 0.0
+        t = (b * s + f) / e
+        if t < 0.0 or t > 1.0:
+            t = float(np.clip(t, 0.0, 1.0))
+            s = float(np.clip((b * t - c) / a, 0.0, 1.0)) if a > 1e-12 else 0.0
     return float(np.linalg.norm(a0 + s * d1 - b0 - t * d2))
 
 
@@ -105,8 +108,8 @@ class _Option:
         shaft = segmentDistanceMm(self.trajectory.targetRas, self.hub, other.trajectory.targetRas, other.hub)
         hubs = float(np.linalg.norm(self.hub - other.hub))
         across = min(
-            segmentDistanceMm(self.hub, self.hub + 1e-6, other.trajectory.targetRas, other.hub),
-            segmentDistanceMm(other.hub, other.hub + 1e-6, self.trajectory.targetRas, self.hub),
+            segmentDistanceMm(self.hub, self.hub, other.trajectory.targetRas, other.hub),
+            segmentDistanceMm(other.hub, other.hub, self.trajectory.targetRas, self.hub),
         )
         return shaft, hubs, across
 
