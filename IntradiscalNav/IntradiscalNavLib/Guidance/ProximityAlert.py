@@ -121,9 +121,7 @@ class ProximityAlert:
 
     def _levelOf(self, clearance: StructureClearance, before: AlertLevel) -> AlertLevel:
         margin = clearance.marginMm
-        # A lower bound says nothing about nearness: it only states that the structure is beyond its table.
-        if clearance.isLowerBound and margin > 0:
-            return AlertLevel.CLEAR
+        # A lower bound counts as if it were the clearance: what isn't known to be far is treated as near.
         if margin < (self.hysteresisMm if before is AlertLevel.BREACH else 0.0):
             return AlertLevel.BREACH
         if margin < self.warningMm + (self.hysteresisMm if before >= AlertLevel.NEAR else 0.0):
