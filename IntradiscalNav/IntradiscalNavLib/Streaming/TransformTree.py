@@ -81,6 +81,7 @@ class TransformTree:
         self._links: dict[str, dict[str, _Edge]] = {}
         self._paths: dict[tuple[str, str], tuple[tuple[_Edge, bool], ...] | None] = {}
         self._unnamed: set[str] = set()
+        self._patientTracked: bool | None = None
 
     # Input
 
@@ -159,6 +160,8 @@ class TransformTree:
     @property
     def patientTracked(self) -> bool:
         """Whether a patient reference is part of the stream: some tool reaches it, and it is not just the tracker under another name."""
+        if self._patientTracked is not None:
+            return self._patientTracked
         reference, tracker = self.frames.reference, self.frames.tracker
         return any(edge.streamed and reference in (edge.name.fromFrame, edge.name.toFrame) for edge in self._edges.values()) and (
             reference != tracker
@@ -195,6 +198,18 @@ class TransformTree:
             f"{fromFrame}To{toFrame}", matrix, tuple(edge.name.text for edge, _ in path), streamed, self._commonTime(path) or newest
         )
 
+    def resolveWithout(self, name: str) -> ResolvedTransform | None:
+        """The same transform made of others than the one of this name, None where there is no second way."""
+        edge = self._edges.get(name)
+        if edge is None:
+            return None
+        others = TransformTree(self.frames)
+        others._edges = {other: value for other, value in self._edges.items() if other != name}
+        others._links = self._links
+        # What the frames mean must not change with the transform that is left out.
+        others._patientTracked = self.patientTracked
+        return others.resolve(edge.name.fromFrame, edge.name.toFrame)
+
     @staticmethod
     def _commonTime(path: tuple[tuple[_Edge, bool], ...]) -> float:
         streams = [{time for time, _ in edge.samples} for edge, _ in path if edge.streamed]
@@ -209,7 +224,7 @@ class TransformTree:
 
     def _effective(self, frame: str) -> str:
         # Without a patient sensor the reference is the tracker: a registration ReferenceToRas then holds for the tracker.
-        if frame == self.frames.tracker and not self.patientTracked and self.frames.reference in self._links:
+        if frame == self.frames.tracker and not self.patientTracked:
             return self.frames.reference
         return frame
 

@@ -1,0 +1,224 @@
+"""What is wrong with a tree of frames, in words for the user. A wrong tree is the most frequent mistake of the field."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from FusionRegistrationLib.RigidTransform import FloatArray, rotationAngleDeg, whyNotRigid
+from IntradiscalNavLib.Streaming.ToolStatus import ToolStatus
+from IntradiscalNavLib.Streaming.TransformName import parseTransformName
+from IntradiscalNavLib.Streaming.TransformTree import TransformTree, TreeBranch
+
+
+class Severity(enum.Enum):
+    """NOTE: worth knowing. WARNING: numbers are less true than they look. ERROR: numbers would be wrong or are missing."""
+
+    NOTE = "note"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True)
+class TreeFinding:
+    """One thing that was found: a stable ``code`` for programs, ``text`` what it is, ``remedy`` what to do."""
+
+    severity: Severity
+    code: str
+    text: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class ExpectedTools:
+    """Tools that a procedure uses and the calibration each needs below it."""
+
+    tools: tuple[str, ...] = ("Probe", "Needle")
+    calibrations: tuple[str, ...] = ("ImageToProbe", "NeedleTipToNeedle")
+
+
+def checkTree(
+    tree: TransformTree, expected: ExpectedTools | None = None, statuses: Mapping[str, ToolStatus] | None = None
+) -> tuple[TreeFinding, ...]:
+    """Everything that is wrong or odd, worst first."""
+    wanted = expected or ExpectedTools()
+    findings = [
+        *_patientFindings(tree),
+        *_nameFindings(tree),
+        *_toolFindings(tree, wanted, statuses or {}),
+        *_matrixFindings(tree),
+        *_loopFindings(tree),
+    ]
+    order = (Severity.ERROR, Severity.WARNING, Severity.NOTE)
+    return tuple(sorted(findings, key=lambda finding: order.index(finding.severity)))
+
+
+def _patientFindings(tree: TransformTree) -> Iterable[TreeFinding]:
+    frames = tree.frames
+    if tree.streamedNames and not tree.patientTracked:
+        yield TreeFinding(
+            Severity.WARNING,
+            "patient-not-tracked",
+            f"The patient is not tracked: no transform to {frames.reference} arrives, poses are relative to the tracker.",
+            f"Fix a sensor to the patient, call it {frames.reference} in the PLUS configuration and send "
+            f"{frames.reference}To{frames.tracker} or tools relative to it. Until then every movement of the patient is an error.",
+        )
+    if f"{frames.reference}To{frames.world}" not in tree.fixedNames:
+        yield TreeFinding(
+            Severity.NOTE,
+            "not-registered",
+            f"{frames.reference}To{frames.world} is not known: the CT is not registered.",
+            "Register the CT.",
+        )
+
+
+def _nameFindings(tree: TransformTree) -> Iterable[TreeFinding]:
+    for name in tree.unusableNames:
+        yield TreeFinding(
+            Severity.WARNING,
+            "unusable-name",
+            f"The transform {name} cannot be placed: its name is not of the form FromToTo.",
+            "Rename it in the PLUS configuration, for example ProbeToTracker.",
+        )
+    bases = (tree.frames.tracker, tree.frames.reference)
+    for name in tree.streamedNames:
+        parsed = parseTransformName(name, tree.frameNames)
+        if parsed is None:
+            continue
+        if parsed.fromFrame == tree.frames.tracker and parsed.toFrame not in bases:
+            yield TreeFinding(
+                Severity.NOTE,
+                "inverted-name",
+                f"{name} is streamed from the tracker to the tool; the program turns it round.",
+                f"If the tool moves the wrong way, the sender means {parsed.inverse.text}.",
+            )
+        if parsed.inverse.text in tree.streamedNames and parsed.fromFrame < parsed.toFrame:
+            yield TreeFinding(
+                Severity.WARNING,
+                "both-directions",
+                f"{name} and {parsed.inverse.text} are both streamed.",
+                "Send one of them: the other follows from it.",
+            )
+    for frame in tree.frameNames:
+        close = [other for other in tree.frameNames if other != frame and other.lower() == frame.lower()]
+        if close and frame < close[0]:
+            yield TreeFinding(
+                Severity.ERROR,
+                "case-differs",
+                f"The frames {frame} and {close[0]} differ only in capital letters and are taken as two.",
+                "Use one spelling in the PLUS configuration and in the calibration files.",
+            )
+
+
+def _toolFindings(tree: TransformTree, wanted: ExpectedTools, statuses: Mapping[str, ToolStatus]) -> Iterable[TreeFinding]:
+    base = tree.frames.reference
+    for tool in wanted.tools:
+        resolved = tree.resolve(tool, base)
+        if resolved is None:
+            nearby = [name for name in tree.frameNames if tool.lower() in name.lower() and name != tool]
+            hint = f" Frames of similar name arrive: {', '.join(sorted(nearby))}." if nearby else ""
+            yield TreeFinding(
+                Severity.ERROR,
+                "tool-unreachable",
+                f"{tool} cannot be brought to {base}: no chain of transforms leads there.{hint}",
+                f"Send {tool}To{base}, or {tool}To{tree.frames.tracker} together with {base}To{tree.frames.tracker}.",
+            )
+        else:
+            lost = [name for name in resolved.streamedNames if name in statuses and not statuses[name].isLive]
+            for name in lost:
+                yield TreeFinding(
+                    Severity.WARNING, "tool-not-live", f"{tool} depends on {name}, which is not live.", "; ".join(statuses[name].reasons)
+                )
+    for name in wanted.calibrations:
+        parsed = parseTransformName(name, tree.frameNames)
+        if parsed is None or parsed.toFrame not in wanted.tools:
+            continue
+        if tree.resolve(parsed.fromFrame, parsed.toFrame) is None:
+            yield TreeFinding(
+                Severity.ERROR,
+                "calibration-missing",
+                f"The calibration {name} is missing: where {parsed.fromFrame} is on {parsed.toFrame} is not known.",
+                "Calibrate the tool, or load the PLUS configuration that holds the calibration.",
+            )
+
+
+def _matrixFindings(tree: TransformTree) -> Iterable[TreeFinding]:
+    for name in (*tree.streamedNames, *tree.fixedNames):
+        matrix = tree.matrix(name)
+        if matrix is None:
+            continue
+        if name.startswith("Image"):
+            yield from _imageFindings(name, matrix)
+            continue
+        reason = whyNotRigid(matrix)
+        if reason:
+            yield TreeFinding(
+                Severity.ERROR, "not-rigid", f"{name} is no rigid transform: {reason}.", "Check the calibration or the sender."
+            )
+        elif name in tree.fixedNames and np.array_equal(matrix, np.eye(4)):
+            yield TreeFinding(
+                Severity.WARNING, "identity-calibration", f"{name} is the identity.", "It is probably a placeholder: calibrate the tool."
+            )
+
+
+def _imageFindings(name: str, matrix: FloatArray) -> Iterable[TreeFinding]:
+    if not np.isfinite(matrix).all() or abs(float(np.linalg.det(matrix[:3, :3]))) < 1e-12:
+        yield TreeFinding(Severity.ERROR, "image-degenerate", f"{name} has no volume or holds NaN.", "Calibrate the probe again.")
+        return
+    pixelMm = np.linalg.norm(matrix[:3, :2], axis=0)
+    if (pixelMm > 2.0).any() or (pixelMm < 0.005).any():
+        yield TreeFinding(
+            Severity.ERROR,
+            "pixel-size",
+            f"{name} gives pixels of {pixelMm[0]:.3g} x {pixelMm[1]:.3g} mm.",
+            "Ultrasound pixels are 0.03 to 0.5 mm: the calibration lacks its scale or belongs to another image size.",
+        )
+    cosine = float(matrix[:3, 0] @ matrix[:3, 1] / (pixelMm[0] * pixelMm[1]))
+    angle = float(np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0))))
+    if abs(angle - 90.0) > 5.0:
+        yield TreeFinding(
+            Severity.WARNING, "image-sheared", f"The axes of {name} meet at {angle:.1f} deg instead of 90.", "Calibrate the probe again."
+        )
+
+
+def _loopFindings(tree: TransformTree, limitMm: float = 1.0, limitDeg: float = 0.5) -> Iterable[TreeFinding]:
+    """Transforms that are known in two ways must agree: what a sender composed against the same made from its parts."""
+    for name in tree.streamedNames:
+        parsed = parseTransformName(name, tree.frameNames)
+        direct = tree.matrix(name)
+        if parsed is None or direct is None:
+            continue
+        other = tree.resolveWithout(name)
+        if other is None or not np.isfinite(direct).all():
+            continue
+        distanceMm = float(np.linalg.norm(other.matrix[:3, 3] - direct[:3, 3]))
+        turnDeg = 0.0 if name.startswith("Image") else rotationAngleDeg(np.linalg.inv(direct) @ other.matrix)
+        if distanceMm > limitMm or turnDeg > limitDeg:
+            yield TreeFinding(
+                Severity.WARNING,
+                "ways-disagree",
+                f"{name} as streamed and as made of {', '.join(other.usedNames)} differ by {distanceMm:.1f} mm and {turnDeg:.1f} deg.",
+                "The sender uses another calibration than this program, or a name is wrong: use the same on both sides.",
+            )
+
+
+def describeTree(tree: TransformTree, states: Mapping[str, str] | None = None) -> str:
+    """The tree as indented text, root first, with the state of each transform where given."""
+    branches = tree.branches()
+    children: dict[str, list[TreeBranch]] = {}
+    for branch in branches:
+        children.setdefault(branch.parentName, []).append(branch)
+    lines = [tree.frames.world]
+
+    def add(parentName: str, depth: int) -> None:
+        for branch in children.get(parentName, []):
+            kind = "streamed" if branch.streamed else ("known" if branch.name in tree.fixedNames else "not known")
+            state = (states or {}).get(branch.name, "")
+            lines.append("   " * depth + f"└─ {branch.name} ({kind}{', ' + state if state else ''})")
+            add(branch.name, depth + 1)
+
+    add("", 0)
+    return "\n".join(lines)
