@@ -29,8 +29,9 @@ class BoneDetectionParameters:
     shadowMm: length over which darkness behind is judged; shadowNone, shadowFull: ratio to what tissue would be there at which the shadow
     counts as absent and as complete; tissueQuantile: rank among the lines that stands for tissue; deepWeight: weight of what lies deeper.
     litNone: ratio of the grey in front to what other lines show there, up to which the line counts as unlit.
-    echoCentreMm: how far behind the surface the brightest part of its echo lies (pulse length and tail).
+    echoCentreMm: how far behind the surface the echo's place lies that is measured (pulse length and rise).
     nearFieldMm: depth in which the probe's own echoes hide bone. shortestMm: pieces shorter than this across are dropped.
+    minimumConfidence: points below it are dropped.
     """
 
     wavelengthsMm: tuple[float, float] = (1.75, 7.5)
@@ -45,8 +46,9 @@ class BoneDetectionParameters:
     tissueQuantile: float = 0.95
     deepWeight: float = 0.67
     litNone: float = 0.54
-    echoCentreMm: float = 0.18
+    echoCentreMm: float = -0.15
     shortestMm: float = 2.0
+    minimumConfidence: float = 0.25
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -87,7 +89,11 @@ def detectBoneSurface(image: npt.NDArray, geometry: ProbeGeometry, parameters: B
     lines, samples = _longPieces(lines, path[lines], geometry, chosen)
     if len(lines) == 0:
         return BoneDetection(np.zeros((0, 2)), np.zeros((0, 2)), np.zeros(0, np.int64), np.zeros(0))
-    confidence = np.clip(score[samples, lines] / (3.0 * chosen.boneScore), 0.05, 1.0).astype(float)
+    confidence = np.clip(score[samples, lines] / (5.0 * chosen.boneScore), 0.0, 1.0).astype(float)
+    sure = confidence >= chosen.minimumConfidence
+    lines, samples, confidence = lines[sure], samples[sure], confidence[sure]
+    if len(lines) == 0:
+        return BoneDetection(np.zeros((0, 2)), np.zeros((0, 2)), np.zeros(0, np.int64), np.zeros(0))
     depth = _subPixel(frame, geometry, lines, samples, chosen)
     return BoneDetection(geometry.pixelsAt(lines, depth), geometry.pixelsAt(lines, 0.0), lines, confidence)
 
@@ -275,14 +281,17 @@ def _subPixel(
     weight = bright**2 * np.exp(-0.5 * (behind * geometry.sampleMm / np.where(behind > 0, 0.3, 0.5)) ** 2)
     total = weight.sum(axis=1)
     shift = np.where(total > 0, (weight * offsets).sum(axis=1) / np.maximum(total, 1e-9), 0.0)
+    # The thicker the echo's front, the farther behind the bone its brightest part lies.
+    shoulder = (bright >= 0.6 * bright.max(axis=1, keepdims=True)).argmax(axis=1)
+    shift -= 0.6 * (offsets[top] - offsets[shoulder])
     result: FloatArray = samples + shift - chosen.echoCentreMm / geometry.sampleMm
     return _smoothPieces(lines, result)
 
 
 def _smoothPieces(lines: npt.NDArray[np.int64], depth: FloatArray) -> FloatArray:
-    """Depths averaged with those of their neighbours on the same piece (1-2-1, twice): the beam is wider than a line."""
+    """Depths averaged with those of their neighbours on the same piece (1-2-1, four times): the beam is wider than a line."""
     result = depth.copy()
-    for _ in range(2):
+    for _ in range(4):
         total, weight = 2.0 * result, np.full(len(result), 2.0)
         joined = (np.diff(lines) == 1) & (np.abs(np.diff(result)) < 4.0)
         total[1:] += np.where(joined, result[:-1], 0.0)
