@@ -66,6 +66,12 @@ def logCtPasses(store: ProcedureStore, count: CtPassCount, doseFactor: DoseFacto
     return events
 
 
+def lastInjectionIn(store: ProcedureStore) -> ClockTime | None:
+    """True time of the last injection in the log, to tell a final CT from a needle check; None where there is none."""
+    found = [event for event in store.events() if event.kind is EventKind.INJECTION]
+    return store.trueTime(found[-1]) if found and store.identity is not None else None
+
+
 def _unknownTime() -> ClockTime:
     """A place holder for acquisitions whose report gives no time; `timeKnown` is false, so it never enters a duration."""
     now = workstationNow()

@@ -150,7 +150,7 @@ def countCtPasses(
                 skipped.append(SkippedFile(header.path, str(error)))
             except ValueError as error:
                 skipped.append(SkippedFile(header.path, str(error)))
-                warnings.append(f"a structured report can't be read and was passed over: {Path(header.path).name}")
+                warnings.append("a structured report can't be read and was passed over; see the skipped files")
     if not scan.headers:
         names = "; ".join(f"{Path(entry.path).name}: {entry.reason}" for entry in skipped[:3])
         raise ValueError(
@@ -182,7 +182,7 @@ def countFrom(
         reasons = "; ".join(f"{entry.imageCount} × {entry.reason}" for entry in ignored)
         raise ValueError(f"Neither a CT image nor a CT dose report was found ({reasons or 'nothing was given'})")
     warnings: list[str] = []
-    joined = _joinReports(acquisitions, doses, warnings)
+    joined = _borrowTimes(_joinReports(acquisitions, doses, warnings), doses, rule, warnings)
     _oneAdmission(joined, rule)
     decided = _decide(joined, rule, lastInjection, clocks or ClockTable())
     total, source = _totalDlp(joined, doses, warnings)
@@ -190,6 +190,29 @@ def countFrom(
     if untimed:
         warnings.append(f"{untimed} of {len(joined)} acquisitions have no time of their own (no images, and the report gives none)")
     return CtPassCount(decided, rule, total, source, patientKey, ignored, (), tuple(warnings))
+
+
+def classifyAgain(count: CtPassCount, lastInjection: ClockTime | None, clocks: ClockTable | None = None) -> CtPassCount:
+    """The same count with its classes decided anew, now that the time of the last injection is known."""
+    acquisitions = [entry.acquisition for entry in count.acquisitions]
+    return replace(count, acquisitions=_decide(acquisitions, count.rule, lastInjection, clocks or ClockTable()))
+
+
+def _borrowTimes(
+    acquisitions: list[CtAcquisition], doses: Sequence[StudyDose], rule: CountingRule, warnings: list[str]
+) -> list[CtAcquisition]:
+    """Where a single study's report gives no time per irradiation and there are no images: its start and end of irradiation."""
+    counted = [entry for entry in acquisitions if entry.kind in rule.countedKinds]
+    if len(doses) != 1 or not counted or any(entry.first is not None for entry in acquisitions):
+        return acquisitions
+    start, end = parseDateTime(doses[0].latest.startText), parseDateTime(doses[0].latest.endText)
+    if start is None or end is None or end.face < start.face:
+        return acquisitions
+    warnings.append("times of the first and last pass are start and end of irradiation of the dose report (localizers included)")
+    times: dict[str, tuple[ClockTime, ClockTime | None]] = {counted[0].key: (start, end if len(counted) == 1 else None)}
+    if len(counted) > 1:
+        times[counted[-1].key] = (end, end)
+    return [replace(entry, first=times[entry.key][0], last=times[entry.key][1]) if entry.key in times else entry for entry in acquisitions]
 
 
 def splitByPatient(
@@ -306,7 +329,8 @@ def _decide(
             passClass, why = _classOf(number, len(counted), entry, lastInjection, clocks)
             what = entry.kind.value if entry.kind is not AcquisitionKind.UNKNOWN else "irradiating (kind not stated)"
             source = "dose report" if entry.fromReport else "image headers"
-            why = f"counted: {what} acquisition by {source}, {entry.seriesCount} reconstruction(s) counted once; {why}"
+            once = f", {entry.seriesCount} reconstructions counted once" if entry.seriesCount > 1 else ""
+            why = f"counted: {what} acquisition by {source}{once}; {why}"
             if entry.onlyDerived:
                 why += "; only derived images of it were sent"
             decided.append(CtPass(entry, True, passClass, number, why))

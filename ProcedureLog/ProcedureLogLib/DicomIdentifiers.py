@@ -30,6 +30,8 @@ _TEXT_KEYWORDS = """AccessionNumber AdmissionID AdmittingDiagnosesDescription AE
     SourceApplicationEntityTitle SpecialNeeds StationName StudyComments StudyID TextComments VisitComments UniqueDeviceIdentifier
     EthnicGroup Occupation AdditionalPatientHistory PatientBirthName PatientMotherBirthName InsurancePlanIdentification"""
 TEXT_KEYWORDS = frozenset(_TEXT_KEYWORDS.split())
+PLACEHOLDERS = frozenset(("patient", "name", "anonymous", "anonymized", "phantom", "test", "unknown"))
+"""Parts of made-up names that are also words of every report."""
 SR_TEXT_CODES = frozenset(("121013", "121016", "121017", "121012", "121008", "121010"))
 """Device observer name, serial number, location and UID, person observer name and organisation in structured reports."""
 
@@ -136,7 +138,7 @@ def _observerCode(item: Any) -> str:
 def _named(text: str, attribute: str) -> Iterator[Identifier]:
     """The whole name and each of its parts."""
     for part in {text, *re.split(r"[\^=\s,]+", text)}:
-        if len(part.strip("^ ")) >= SHORTEST:
+        if len(part.strip("^ ")) >= SHORTEST and part.strip("^ ").lower() not in PLACEHOLDERS:
             yield Identifier(part.strip("^ "), IdentifierKind.NAME, attribute)
 
 
