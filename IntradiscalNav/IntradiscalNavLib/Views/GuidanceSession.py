@@ -126,7 +126,7 @@ class GuidanceSession:
             warnings=self.warnings,
         )
         if change is not None:
-            self._note(
+            self.note(
                 nowSec,
                 "phase",
                 f"{change.fromPhase.value} -> {change.toPhase.value}",
@@ -136,7 +136,7 @@ class GuidanceSession:
             )
         for name, before, after in alert.changes:
             clearance = None if guidance is None else guidance.clearancesMm.get(name)
-            self._note(nowSec, "clearance", f"{name}: {before.name} -> {after.name}", clearanceMm=clearance)
+            self.note(nowSec, "clearance", f"{name}: {before.name} -> {after.name}", clearanceMm=clearance)
         self._noteTools(tools, nowSec)
         return SessionState(nowSec, displayed, plan, self._needlePose, needleLive, self._frame, frameLive)
 
@@ -180,16 +180,17 @@ class GuidanceSession:
     def _onSwitch(self, switch: NeedleSwitch) -> None:
         self.phases.reset()
         self._needlePose = None
-        self._note(switch.timeSec, "needle", f"{switch.fromNeedle or 'none'} -> {switch.toNeedle}", targetName=switch.targetName)
+        self.note(switch.timeSec, "needle", f"{switch.fromNeedle or 'none'} -> {switch.toNeedle}", targetName=switch.targetName)
 
     def _noteTools(self, tools: Mapping[str, ToolLiveness], nowSec: float) -> None:
         for role, tool in tools.items():
             before = self._states.get(role)
             if before is None or before.live != tool.live or before.state != tool.state:
-                self._note(nowSec, "tool", f"{role}: {before.state if before else 'unknown'} -> {tool.state}", reason=tool.reason)
+                self.note(nowSec, "tool", f"{role}: {before.state if before else 'unknown'} -> {tool.state}", reason=tool.reason)
         self._states = dict(tools)
 
-    def _note(self, timeSec: float, kind: str, text: str, **detail: float | str | None) -> None:
+    def note(self, timeSec: float, kind: str, text: str, **detail: float | str | None) -> None:
+        """Add an event for the log."""
         self._events.append(SessionEvent(timeSec, kind, text, detail))
 
 
