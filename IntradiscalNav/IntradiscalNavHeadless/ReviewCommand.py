@@ -1,0 +1,116 @@
+"""``intradiscalnav review``: measure recorded procedures, one or hundreds."""
+
+from __future__ import annotations
+
+import csv
+import json
+import pathlib
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from IntradiscalNavHeadless.CaseReview import findCases, isReviewable
+from IntradiscalNavHeadless.ReviewBatch import CaseResult, reviewMany, reviewOne
+
+SHOWN = (
+    ("navigation", "entryErrorMm", "entry error", "mm"),
+    ("navigation", "finalTipToTargetMm", "tip to target at the end", "mm"),
+    ("navigation", "finalLateralMm", "lateral error at the end", "mm"),
+    ("navigation", "finalAngleDeg", "angle to the plan at the end", "°"),
+    ("navigation", "timeInTissueSec", "time in tissue", "s"),
+    ("navigation", "needlePasses", "needle passes", ""),
+    ("navigation", "corrections", "corrections", ""),
+    ("navigation", "invisibleShare", "share of time without needle pose", ""),
+    ("navigation", "outOfPlaneShare", "share of time out of plane", ""),
+    ("perkTutor", "pathLengthMm", "path length (Perk Tutor)", "mm"),
+    ("perkTutor", "elapsedTimeSec", "elapsed time (Perk Tutor)", "s"),
+    ("registration", "predictedTre95Mm", "predicted registration error at the target, 95 %", "mm"),
+)
+
+
+def review(
+    path: Annotated[pathlib.Path, typer.Argument(help="Scene (.mrb), case folder, PLUS recording, or a folder of such.")],
+    output: Annotated[pathlib.Path | None, typer.Option(help="Folder for review.json and reviews.csv.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Worker processes on this machine.")] = 2,
+    scheduler: Annotated[str, typer.Option(help="Address of a Dask scheduler, to use several machines.")] = "",
+    asJson: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure a recorded procedure, or all procedures of a folder."""
+    console = Console()
+    if not path.exists():
+        raise ValueError(f"There is nothing at {path}.")
+    if isReviewable(path):
+        result = reviewOne(str(path))
+        if result.problem:
+            raise ValueError(f"{path} can't be reviewed. {result.problem}")
+        _writeFiles([result], output)
+        if asJson:
+            print(json.dumps(result.review, ensure_ascii=False))
+        else:
+            _printOne(console, result)
+        return
+    if not path.is_dir():
+        raise ValueError(f"{path} can't be reviewed: give a scene (.mrb), a case folder, or a PLUS recording.")
+    cases = findCases(path)
+    if not cases:
+        raise ValueError(f"{path} holds no scene, no case folder and no PLUS recording.")
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=asJson) as progress:
+        task = progress.add_task("Reviewing", total=len(cases))
+        results = reviewMany(cases, workers, scheduler, onDone=lambda _: progress.advance(task))
+    _writeFiles(results, output)
+    if asJson:
+        print(json.dumps([{"path": result.path, "problem": result.problem, **result.review} for result in results], ensure_ascii=False))
+    else:
+        _printMany(console, results)
+    if all(result.problem for result in results):
+        raise typer.Exit(1)
+
+
+def _printOne(console: Console, result: CaseResult) -> None:
+    table = Table(title=f"Review of {result.review['name']}", show_header=False)
+    table.add_row("recorded", f"{result.review['durationSec']:.1f} s, {result.review['imageCount']} images")
+    for part, name, label, unit in SHOWN:
+        value = (result.review.get(part) or {}).get(name)
+        table.add_row(label, "not known" if value is None else f"{value:g} {unit}" if isinstance(value, int) else f"{value:.2f} {unit}")
+    for name, value in ((result.review.get("navigation") or {}).get("leastClearanceMm") or {}).items():
+        table.add_row(f"least clearance to {name}", f"{value:.1f} mm")
+    for name, value in (result.review.get("lastCt") or {}).items():
+        table.add_row(f"last CT: {name}", f"{value:.2f}" if isinstance(value, float) else str(value))
+    console.print(table)
+    for remark in result.review["missing"]:
+        console.print(f"[yellow]{remark}[/yellow]", highlight=False)
+
+
+def _printMany(console: Console, results: Sequence[CaseResult]) -> None:
+    table = Table(title=f"{len(results)} cases")
+    for heading in ("case", "tip to target mm", "lateral mm", "time in tissue s", "passes", "remark"):
+        table.add_column(heading)
+    for result in results:
+        values = [result.row.get(name) for name in ("finalTipToTargetMm", "finalLateralMm", "timeInTissueSec", "needlePasses")]
+        texts = ["" if value is None else f"{value:.1f}" if isinstance(value, float) else str(value) for value in values]
+        table.add_row(pathlib.Path(result.path).name, *texts, result.problem or result.row.get("missing", ""))
+    console.print(table)
+    broken = sum(bool(result.problem) for result in results)
+    if broken:
+        console.print(f"[yellow]{broken} of {len(results)} could not be reviewed; they are named above and not in the numbers.[/yellow]")
+
+
+def _writeFiles(results: Sequence[CaseResult], output: pathlib.Path | None) -> None:
+    if output is None:
+        return
+    output.mkdir(parents=True, exist_ok=True)
+    reviews = [{"path": result.path, "problem": result.problem, **result.review} for result in results]
+    (output / "review.json").write_text(json.dumps(reviews, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    names: dict[str, None] = {"path": None, "problem": None}
+    rows: list[dict[str, Any]] = [{"path": result.path, "problem": result.problem, **result.row} for result in results]
+    for row in rows:
+        names |= dict.fromkeys(row)
+    with (output / "reviews.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(names), restval="")
+        writer.writeheader()
+        writer.writerows(rows)
