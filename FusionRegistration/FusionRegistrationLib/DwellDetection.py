@@ -15,7 +15,8 @@ from FusionRegistrationLib.RigidTransform import FloatArray
 class DwellParameters:
     """What counts as holding still.
 
-    :ivar radiusMm: all positions of a dwell lie within this distance of their median, but for stray ones.
+    :ivar radiusMm: all positions of a dwell lie within this distance of their median, but for stray ones. A stylus that is rocked about
+        its tip while held moves the reported tip by its calibration error; the mean over the rocking is better than its stillest part.
     :ivar minDurationSec: how long the tip must be still.
     :ivar minSamples: fewest valid positions in it.
     :ivar maxGapSec: a longer silence between valid positions ends the dwell: poses that are not live are not waited for.
@@ -23,7 +24,7 @@ class DwellParameters:
     :ivar maxStrayShare: share of positions allowed outside the radius (tracker glitches).
     """
 
-    radiusMm: float = 1.5
+    radiusMm: float = 2.0
     minDurationSec: float = 1.0
     minSamples: int = 10
     maxGapSec: float = 0.3
@@ -164,10 +165,10 @@ class DwellDetector:
 
 
 def averagePositions(timesSec: FloatArray, positions: FloatArray, *, radiusMm: float, alreadyExcluded: int = 0) -> Dwell:
-    """Robust mean of positions (N, 3) mm held at one place; those beyond the radius or 4 robust deviations are left out."""
+    """Robust mean of positions (N, 3) mm held at one place; those beyond the radius or 6 robust deviations are left out."""
     center = np.median(positions, axis=0)
     distances = np.linalg.norm(positions - center, axis=1)
-    limit = min(radiusMm, max(4.0 * 1.4826 * float(np.median(distances)), 0.1))
+    limit = min(radiusMm, max(6.0 * 1.4826 * float(np.median(distances)), 0.1))
     kept = distances <= limit
     chosen = positions[kept]
     mean = chosen.mean(axis=0)

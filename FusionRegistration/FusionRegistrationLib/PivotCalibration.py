@@ -125,8 +125,7 @@ def _solve(rotations: FloatArray, translations: FloatArray, weights: FloatArray)
     system[:, :, 3:] = -np.eye(3)
     root = np.sqrt(weights)[:, None, None]
     solution, *_ = np.linalg.lstsq((system * root).reshape(-1, 6), (-translations[..., None] * root).reshape(-1), rcond=1e-10)
-    tip: FloatArray = solution[:3]
-    pivot: FloatArray = solution[3:]
+    tip, pivot = np.asarray(solution[:3], np.float64), np.asarray(solution[3:], np.float64)
     return tip, pivot, np.einsum("nij,j->ni", rotations, tip) + translations - pivot
 
 

@@ -76,7 +76,7 @@ def checkPointLists(
         )
     if any(p.severe and p.code in {"tooFew", "nan", "unequalNumbers", "collinear"} for p in problems):
         return tuple(problems)
-    scale = _checkScale(source, target, paired)
+    scale = None if any(p.code == "metres" for p in problems) else _checkScale(source, target, paired)
     if scale is not None:
         return (*problems, scale)
     if paired and len(source) >= 4:

@@ -15,7 +15,7 @@ from FusionRegistrationLib.RigidTransform import FloatArray, transformPoints
 MAX_POINTS = 30
 NOISE_FLOOR_MM = 0.1
 """Localisation noise assumed at least: keeps a difference of hundredths of a millimetre from deciding between two solutions."""
-AMBIGUITY_ODDS = 0.01
+AMBIGUITY_ODDS = 0.001
 """A second solution counts as possible when its odds against the best one exceed this."""
 
 _BASES = 60
@@ -95,10 +95,11 @@ def matchPoints(
     outward = None if outwardFrom is None else (_unit(outwardFrom), _unit(outwardTo))
     smaller = min(len(source), len(target))
     needed = minPairs if minPairs is not None else smaller if smaller <= 4 else max(4, (smaller + 1) // 2)
+    logVolume = _logVolume(target, toleranceMm)
     solutions = _solutions(source, target, toleranceMm, needed, outward)
     mirrored = _solutions(source * np.array([-1.0, 1.0, 1.0]), target, toleranceMm, needed, None)
     planar = describePointSet(source).isPlanar
-    if mirrored and not planar and (not solutions or _clearlyBetter(mirrored[0], solutions[0], toleranceMm)):
+    if mirrored and not planar and (not solutions or _clearlyBetter(mirrored[0], solutions[0], logVolume)):
         return _nothing(
             len(source),
             len(target),
@@ -114,12 +115,15 @@ def matchPoints(
             "or widen the tolerance.",
         )
     best = solutions[0]
-    rivals = [s for s in solutions if not _clearlyBetter(best, s, toleranceMm)]
+    # The same pose with one point paired otherwise is no other solution: the better of the two counts.
+    others = [s for s in solutions[1:] if not _samePose(best, s, source, toleranceMm)]
+    rivals = [best, *(s for s in others if not _clearlyBetter(best, s, logVolume))]
     if len(rivals) > 1:
         match = _nothing(
             len(source),
             len(target),
-            f"{len(rivals)} different pairings of {len(best.pairs)} points fit about equally well (the layout is symmetric, or too few "
+            f"{len(rivals)} different pairings of up to {max(len(s.pairs) for s in rivals)} points fit about equally well (the "
+            "layout is symmetric, or too few "
             "points were found). Nothing was chosen: pair the points by hand, or use an asymmetric layout.",
         )
         return dataclasses.replace(match, ambiguous=True, alternatives=tuple(s.pairs for s in rivals))
@@ -144,17 +148,28 @@ def _nothing(fromCount: int, toCount: int, message: str, mirrored: bool = False)
     return PointMatch((), np.eye(4), float("nan"), False, mirrored, (), tuple(range(fromCount)), tuple(range(toCount)), message)
 
 
-def _clearlyBetter(best: _Solution, other: _Solution, toleranceMm: float) -> bool:
-    """Odds of ``other`` against ``best`` below `AMBIGUITY_ODDS`.
+def _logEvidence(solution: _Solution, logVolume: float) -> float:
+    """Logarithm of the evidence of a pairing, up to a constant: a paired point is explained by its partner (normal error, size estimated
+    from the residuals), an unpaired one lies anywhere in the volume of the layout."""
+    count = len(solution.pairs)
+    degrees = max(3 * count - 6, 1)
+    variance = solution.squaresMm2 / degrees + NOISE_FLOOR_MM**2
+    return count * logVolume - 0.5 * degrees * float(np.log(2.0 * np.pi * np.e * variance))
 
-    More pairs win (one accidental pair within the tolerance is a matter of (tolerance/extent)^3); with equal numbers the likelihood ratio
-    with the noise integrated out, (SS_best / SS_other)^(nu/2), decides.
-    """
-    if len(best.pairs) != len(other.pairs):
-        return len(best.pairs) > len(other.pairs)
-    degrees = max(3 * len(best.pairs) - 6, 1)
-    floor = degrees * NOISE_FLOOR_MM**2
-    return bool(0.5 * degrees * np.log((best.squaresMm2 + floor) / (other.squaresMm2 + floor)) < np.log(AMBIGUITY_ODDS))
+
+def _clearlyBetter(best: _Solution, other: _Solution, logVolume: float) -> bool:
+    """Odds of ``other`` against ``best`` below `AMBIGUITY_ODDS`."""
+    return _logEvidence(best, logVolume) - _logEvidence(other, logVolume) > -np.log(AMBIGUITY_ODDS)
+
+
+def _logVolume(points: FloatArray, toleranceMm: float) -> float:
+    """Logarithm of the volume (mm^3) over which stray points are spread: the box of the points, at least two tolerances thick."""
+    return float(np.log(np.maximum(np.ptp(points, axis=0), 2.0 * toleranceMm)).sum())
+
+
+def _samePose(first: _Solution, second: _Solution, points: FloatArray, toleranceMm: float) -> bool:
+    gaps = transformPoints(first.fromToTo, points) - transformPoints(second.fromToTo, points)
+    return bool(np.sqrt((gaps**2).sum(axis=1).mean()) < toleranceMm)
 
 
 def _solutions(
@@ -185,7 +200,8 @@ def _solutions(
         known = found.get(solution.pairs)
         if known is None or solution.squaresMm2 < known.squaresMm2:
             found[solution.pairs] = solution
-    ranked = sorted(found.values(), key=lambda s: (-len(s.pairs), s.squaresMm2))
+    logVolume = _logVolume(target, toleranceMm)
+    ranked = sorted(found.values(), key=lambda s: -_logEvidence(s, logVolume))
     # A pairing that is a part of a better one is no rival of it.
     distinct: list[_Solution] = []
     for solution in ranked:
