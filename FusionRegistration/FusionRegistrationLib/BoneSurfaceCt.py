@@ -25,8 +25,8 @@ class NoBoneSurfaceError(ValueError):
 class BoneSurfaceParameters:
     """thresholdHu: bone from soft tissue. metalHu: above this it is metal; surface closer than metalMarginMm to it is left out.
 
-    spacingMm: grid the surface is found on. halfWidthMm: how far from the middle of the spine it is looked for (transverse processes reach
-    45 mm); besideRibsMm: the same where ribs or iliac wings lie beside the spine.
+    spacingMm: grid the surface is found on. halfWidthMm: how far from the middle of the spine it is looked for (transverse
+    processes reach 45 mm); besideRibsMm: the same where ribs or iliac wings lie beside the spine.
     tableSpacingMm: voxel of the distance table.
     """
 

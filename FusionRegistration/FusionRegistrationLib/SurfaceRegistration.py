@@ -108,6 +108,11 @@ def registerSurface(
 
     mapped = _mapped(points, transform, refined.depthScale)
     residuals = surface.table.distances(mapped)
+    if not capture.withinSearch:
+        warnings.append(
+            f"The fit lies {capture.shiftMm:.0f} mm and {capture.turnDeg:.0f} deg from its start, at the edge of what was searched: "
+            "the start was poor, or markers and bone contradict each other."
+        )
     confidence = np.ones(len(points)) if points.confidence is None else points.confidence
     inlierShare = float((confidence * (np.abs(residuals) < INLIER_MM)).sum() / confidence.sum())
     heldResiduals = np.abs(surface.table.distances(_mapped(held, transform, refined.depthScale)))
@@ -245,11 +250,6 @@ def _doubts(fit: SurfaceFit, chosen: SurfaceRegistrationParameters) -> tuple[str
         doubts.append(f"Points kept out of the fit lie {fit.holdOutDistanceMm:.1f} mm from the surface (median).")
     if not fit.converged:
         doubts.append("The fit did not settle: scan more bone from more directions.")
-    if not fit.captureCheck.withinSearch:
-        doubts.append(
-            f"The fit lies {fit.captureCheck.shiftMm:.0f} mm and {fit.captureCheck.turnDeg:.0f} deg from its start, "
-            "at the edge of what was searched."
-        )
     if fit.levelCheck is not None and fit.levelCheck.ambiguous:
         doubts.append(fit.levelCheck.message)
     return tuple(doubts)

@@ -12,8 +12,12 @@ from FusionRegistrationLib.BonePoints import BonePoints
 from FusionRegistrationLib.BoneSurface import BoneSurface
 from FusionRegistrationLib.PoseSearch import Poses, distinctBest, refinePoses, startsAround
 from FusionRegistrationLib.RigidTransform import invertRigid, rigidFrom
+from FusionRegistrationLib.SignedDistanceTable import SignedDistanceTable
 
 FloatArray = npt.NDArray[np.float64]
+
+STEADY_SWEEP = 0.7
+"""Share of the variance along the drift that time must explain for a sweep to count as one steady pass."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +92,6 @@ def searchPoses(
 ) -> Poses:
     """Best distinct poses, cheapest first, found from starts around the given Reference-to-RAS transforms."""
     chosen = parameters or SearchParameters()
-    poses: Poses | None = None
     rotations, translations = [], []
     for centre in centres:
         rotation, translation = prepared.posesFrom(centre)
@@ -114,12 +117,9 @@ def searchPoses(
 
 
 def _refineInBatches(
-    table: object, points: npt.NDArray[np.float32], weights: npt.NDArray[np.float32] | None, poses: Poses, scales: FloatArray
+    table: SignedDistanceTable, points: npt.NDArray[np.float32], weights: npt.NDArray[np.float32] | None, poses: Poses, scales: FloatArray
 ) -> Poses:
     """Refine in batches whose arrays stay in the processor's cache."""
-    from FusionRegistrationLib.SignedDistanceTable import SignedDistanceTable
-
-    assert isinstance(table, SignedDistanceTable)
     size = max(1, 16000 // points.shape[1])
     parts = [
         refinePoses(
@@ -141,8 +141,9 @@ def _refineInBatches(
 def startsFromSweep(points: BonePoints, surface: BoneSurface, direction: str = "unknown", stepMm: float = 12.0) -> list[FloatArray]:
     """Coarse Reference-to-RAS transforms from the sweep itself, one for every place along the spine and every possible heading.
 
-    The beams point from back to front (RAS +y in a CT of a prone or supine patient), the sweep runs along the spine.
-    direction: "caudocranial" or "craniocaudal" (how the probe was moved, Gueziri 2019), or "unknown": both headings are tried.
+    The beams point from back to front (RAS +y in a CT of a prone or supine patient). Where the probe went steadily one way, that is
+    along the spine (Gueziri 2019); otherwise, as in a sweep of several lanes, four headings are tried.
+    direction: "caudocranial" or "craniocaudal" (how the probe was moved), or "unknown": both headings are tried.
 
     :raises ValueError: when the direction is none of these or the beams aren't known.
     """
@@ -154,31 +155,41 @@ def startsFromSweep(points: BonePoints, surface: BoneSurface, direction: str = "
     centre = points.pointsReference.mean(axis=0)
     centred = points.pointsReference - centre
     across = centred - np.outer(centred @ anterior, anterior)
-    if points.frames is not None and points.frameCount >= 2:
-        # The way of the probe: where points drift with the frame number.
-        time = points.frames - points.frames.mean()
-        along = across.T @ time
-        known = True
+    drift, steadiness = _drift(across, points.frames)
+    if steadiness > STEADY_SWEEP:
+        along = drift
+        signs = {"unknown": (1.0, -1.0), "caudocranial": (1.0,), "craniocaudal": (-1.0,)}[direction]
+        headings = [sign * along for sign in signs]
     else:
         along = np.linalg.svd(across, full_matrices=False)[2][0]
-        known = False
-    along = along / np.linalg.norm(along)
-    headings = [1.0, -1.0]
-    if known and direction != "unknown":
-        headings = [1.0 if direction == "caudocranial" else -1.0]
+        beside = np.cross(anterior, along)
+        headings = [along, -along, beside, -beside]
     starts = []
     axis = surface.axisRas
     steps = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(axis, axis=0), axis=1))])
-    extent = float(np.ptp(centred @ along))
-    reach = np.arange(min(extent / 2.0, steps[-1] / 2.0), max(steps[-1] - extent / 2.0, steps[-1] / 2.0) + 1e-6, stepMm)
-    for heading in headings:
-        superior = heading * along
+    for superior in headings:
+        superior = superior / np.linalg.norm(superior)
+        extent = float(np.ptp(centred @ superior))
+        reach = np.arange(min(extent / 2.0, steps[-1] / 2.0), max(steps[-1] - extent / 2.0, steps[-1] / 2.0) + 1e-6, stepMm)
         reference = np.column_stack([np.cross(anterior, superior), anterior, superior])
         for at in reach:
             place = np.array([np.interp(at, steps, axis[:, k]) for k in range(3)])
             place[1] = _posteriorHeight(surface, place)
             starts.append(rigidFrom(reference.T, place - reference.T @ centre))
     return starts
+
+
+def _drift(across: FloatArray, frames: npt.NDArray[np.int64] | None) -> tuple[FloatArray, float]:
+    """Direction in which the bone seen drifts from frame to frame, and the share of its variance along it that time explains."""
+    if frames is None or len(np.unique(frames)) < 3:
+        return np.array([0.0, 0.0, 1.0]), 0.0
+    time = (frames - frames.mean()) / max(float(frames.std()), 1e-9)
+    slope = across.T @ time / len(time)
+    length = float(np.linalg.norm(slope))
+    if length < 1e-6:
+        return np.array([0.0, 0.0, 1.0]), 0.0
+    along = across @ (slope / length)
+    return slope / length, float(length**2 / max(float((along**2).mean()), 1e-9))
 
 
 def _posteriorHeight(surface: BoneSurface, placeRas: FloatArray) -> float:
@@ -202,7 +213,7 @@ def shiftAlongSpine(referenceToRas: npt.ArrayLike, placeRas: npt.ArrayLike, surf
 
 
 def _axisFrame(axis: FloatArray, steps: FloatArray, at: float, half: float = 30.0) -> FloatArray:
-    """Frame on the spine axis: z along it (mean over +-half mm), y as near to anterior as that allows; extended straight beyond its ends."""
+    """Frame on the spine axis: z along it (mean over +-half mm), y as near to anterior as that allows; straight beyond its ends."""
 
     def point(s: float) -> FloatArray:
         inside = float(np.clip(s, 0.0, steps[-1]))

@@ -130,7 +130,7 @@ def surfacePoints(
         # "Inside" is up to two voxels deep: farther in is marrow or the far side of a thin plate.
         inside = profile[:, (offsets >= -2.0) & (offsets <= 0.5)].max(axis=1)
         outside = profile[:, offsets >= 1.0].min(axis=1)
-        threshold = np.clip((inside + np.maximum(outside, 0.0)) / 2.0, level * 0.75, level * 2.5).astype(np.float32)
+        threshold = np.clip((inside + np.maximum(outside, 0.0)) / 2.0, level * 0.75, level * 4.0).astype(np.float32)
     crossing = (profile[:, :-1] >= threshold[:, None]) & (profile[:, 1:] < threshold[:, None])
     middle = np.abs(offsets[:-1] + 0.25)
     rank = np.where(crossing, middle, np.inf)
