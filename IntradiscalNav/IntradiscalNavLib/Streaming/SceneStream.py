@@ -7,7 +7,7 @@ newest is written, all of them count for the status. The scene is an argument; n
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,6 +62,11 @@ class SceneStream:
         self._imageArrivals: dict[str, float] = {}
         self._metadata: dict[str, Mapping[str, str]] = {}
         self._branches: tuple[TreeBranch, ...] = ()
+        self._writtenElsewhere: Callable[[], frozenset[str]] = frozenset
+
+    def setWrittenElsewhere(self, names: Callable[[], frozenset[str]]) -> None:
+        """Nodes whose value a connector node writes: here only their parents and attributes are set."""
+        self._writtenElsewhere = names
 
     # Input
 
@@ -112,18 +117,21 @@ class SceneStream:
         written: list[str] = []
         states: dict[str, ToolState] = {}
         self._branches = self.tree.branches()
+        elsewhere = self._writtenElsewhere()
         for branch in self._branches:
-            states[branch.name] = self._applyBranch(branch, statuses, written)
+            states[branch.name] = self._applyBranch(branch, statuses, written, elsewhere)
         images, self._newImages = self._newImages, {}
         for name, message in images.items():
-            self._applyImage(name, message)
+            self._applyImage(name, message, name in elsewhere)
             written.append(name)
         for name, (state, _) in self._imageStates.items():
             states[name] = self._imageStateNow(name, state, now)
         changes = tuple(self.monitor.takeChanges())
         return SceneUpdate(tuple(written), statuses, states, changes, time.perf_counter() - begin)
 
-    def _applyBranch(self, branch: TreeBranch, statuses: Mapping[str, ToolStatus], written: list[str]) -> ToolState:
+    def _applyBranch(
+        self, branch: TreeBranch, statuses: Mapping[str, ToolStatus], written: list[str], elsewhere: frozenset[str]
+    ) -> ToolState:
         node = self._transformNode(branch)
         resolved = self.tree.resolve(branch.fromFrame, branch.toFrame)
         if resolved is None:
@@ -133,7 +141,8 @@ class SceneStream:
             elif branch.streamed:
                 self._writeStatus(node, state, ("it cannot be brought to the patient's reference",), {})
             return state
-        self._writeMatrix(node, branch.name, resolved.matrix, written)
+        if branch.name not in elsewhere:
+            self._writeMatrix(node, branch.name, resolved.matrix, written)
         state = resolved.state(statuses)
         if branch.streamed:
             reasons = tuple(f"{name}: {reason}" for name in resolved.streamedNames if name in statuses for reason in statuses[name].reasons)
@@ -188,7 +197,7 @@ class SceneStream:
                 node.SetAttribute(key, value)
             node.EndModify(wasModifying)
 
-    def _applyImage(self, name: str, message: ImageMessage) -> None:
+    def _applyImage(self, name: str, message: ImageMessage, writtenElsewhere: bool) -> None:
         node = self.node(name)
         className = "vtkMRMLScalarVolumeNode" if message.voxels.ndim == 3 else "vtkMRMLVectorVolumeNode"
         if node is None or not node.IsA(className):
@@ -201,7 +210,8 @@ class SceneStream:
                 display.SetWindowLevel(255.0, 127.5)
             self._nodes[name] = node
         wasModifying = node.StartModify()
-        writeImage(node, message)
+        if not writtenElsewhere:
+            writeImage(node, message)
         parts = imageFrame(name)
         parent = self._imageParent(parts[1]) if parts is not None else None
         wanted = parent.GetID() if parent is not None else None
