@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 Field = npt.NDArray[np.float32]
-Point = Sequence[float]
+Point = Sequence[float] | npt.NDArray[np.float64]
 
 
 def capsule(x: Field, y: Field, z: Field, start: Point, end: Point, radii: tuple[float, float], stretch: Point = (1.0, 1.0, 1.0)) -> Field:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import itertools
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -17,14 +18,13 @@ from . import PhantomLabels as Labels
 from .ImplicitShape import Field, capsule, ellipsoid, smoothIntersection, superellipse
 from .MarkerPlateShape import BALL_DIAMETER_MM, BALLS_IN_PLATE_MM, SENSOR_TO_PLATE, ballsInSensor, paintPlate, plateToPatient
 from .NerveShape import DURA_SEMI_DEPTH_MM, DURA_SEMI_WIDTH_MM, duralCenterline, rootCenterline
-from .PelvisShape import firstSacralShape, iliacShape, lowerSacrumShape
+from .PhantomBones import BonePainter
 from .PhantomParameters import PhantomParameters, randomPhantomParameters
 from .PhantomTruth import DiscTruth, DuralSacTruth, FacetTruth, PhantomTruth, PlaneTruth, RootTruth
 from .SimulatedPose import mapDirection, mapPoints, poseFromTurns
 from .SpineGeometry import DiscPose, SpineGeometry, buildSpineGeometry, facetJoints, tiltedAxes
 from .TrunkShape import TrunkGeometry, buildTrunkGeometry, paintTrunk
-from .VertebraShape import vertebraShape
-from .VoxelPainter import Shape, VoxelPainter
+from .VoxelPainter import VoxelPainter
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -73,7 +73,7 @@ def buildLumbarPhantom(parameters: PhantomParameters | None = None) -> LumbarPha
     paintTrunk(painter, patientToRas, trunk, tableTop, spine, chosen.withTable)
     _paintDiscs(painter, patientToRas, spine)
     _paintNerves(painter, patientToRas, spine)
-    _paintBones(painter, patientToRas, spine, chosen, trunk.skinDistance)
+    BonePainter(painter, patientToRas, spine, chosen).paintAll(trunk.skinDistance)
     plate = patientToRas @ plateToPatient(trunk, chosen.plateHeightMm)
     if chosen.withPlate:
         paintPlate(painter, plate)
@@ -117,8 +117,8 @@ def _paintDiscs(painter: VoxelPainter, patientToRas: FloatArray, spine: SpineGeo
         reach = np.array([disc.semiWidthMm + 3, disc.semiDepthMm + 3, 0.5 * disc.heightMm + 5])
         semiAxes = (0.55 * disc.semiWidthMm, 0.55 * disc.semiDepthMm, 0.5 * disc.heightMm)
         frame = patientToRas @ disc.discToPatient
-        painter.paint(frame, -reach, reach, lambda x, y, z, d=disc: _discShape(x, y, z, d), 98.0, Labels.DISC_LABELS[name])
-        painter.paint(frame, -reach, reach, lambda x, y, z, s=semiAxes: ellipsoid(x, y, z, (0, 0, 0), s), 78.0, Labels.DISC_LABELS[name])
+        painter.paint(frame, -reach, reach, partial(_discShape, disc=disc), 98.0, Labels.DISC_LABELS[name])
+        painter.paint(frame, -reach, reach, partial(ellipsoid, center=(0, 0, 0), semiAxes=semiAxes), 78.0, Labels.DISC_LABELS[name])
 
 
 def _tube(
@@ -130,7 +130,7 @@ def _tube(
             frame,
             np.minimum(start, end) - reach,
             np.maximum(start, end) + reach,
-            lambda x, y, z, a=start, b=end: capsule(x, y, z, a, b, (radius, radius), stretch),
+            partial(capsule, start=tuple(start), end=tuple(end), radii=(radius, radius), stretch=stretch),
             hu,
             label,
             exact=True,
@@ -148,88 +148,6 @@ def _paintNerves(painter: VoxelPainter, patientToRas: FloatArray, spine: SpineGe
     for name, side, course, radius in roots:
         _tube(painter, patientToRas, course, radius, (1.0, 1.0, 1.0), 38.0, Labels.rootLabel(name, side))
     _tube(painter, patientToRas, line, DURA_SEMI_DEPTH_MM, (DURA_SEMI_WIDTH_MM / DURA_SEMI_DEPTH_MM, 1.0, 1.0), 18.0, Labels.DURA)
-
-
-def _paintBones(
-    painter: VoxelPainter, patientToRas: FloatArray, spine: SpineGeometry, parameters: PhantomParameters, trunkSkin: Shape
-) -> None:
-    generator = np.random.default_rng(parameters.seed)
-    density = parameters.boneDensityScale
-
-    def boneHu(distance: Field) -> Field:
-        shell = np.clip((distance + np.float32(2.3)) / np.float32(1.1), 0.0, 1.0)
-        result: Field = (density * (np.float32(210.0) + np.float32(760.0) * shell)).astype(np.float32)
-        return result
-
-    def rough(x: Field, y: Field, z: Field) -> Field:
-        waves = generator.normal(size=(6, 3)) / np.array([[7.0], [6.0], [5.0], [4.5], [4.0], [3.5]])
-        phases = generator.uniform(0, 2 * np.pi, 6)
-        total = np.zeros(np.broadcast_shapes(x.shape, y.shape, z.shape), np.float32)
-        for wave, phase in zip(waves.astype(np.float32), phases.astype(np.float32)):
-            total += np.sin(wave[0] * x + wave[1] * y + wave[2] * z + phase)
-        return total * np.float32(parameters.boneRoughnessMm / np.sqrt(3.0))
-
-    for level in spine.discs:
-        for center, _ in facetJoints(spine, level).values():
-            painter.paint(
-                patientToRas,
-                center - 8,
-                center + 8,
-                lambda x, y, z, c=center: ellipsoid(x, y, z, c, (4.5, 4.5, 6.5)),
-                100.0,
-                Labels.FACET_CARTILAGE,
-            )
-    lumbosacral = spine.discs["L5-S1"].discToPatient[:3, 3]
-    crest = float(spine.discs["L4-L5"].discToPatient[2, 3] - lumbosacral[2]) + parameters.crestHeightMm
-    wings = []
-    for sign, hip, gluteus in ((-1.0, Labels.HIP_LEFT, Labels.GLUTEUS_LEFT), (1.0, Labels.HIP_RIGHT, Labels.GLUTEUS_RIGHT)):
-        low = np.array([min(sign * 10, sign * 125), lumbosacral[1] - 75.0, lumbosacral[2] - 90.0])
-        high = np.array([max(sign * 10, sign * 125), lumbosacral[1] + 60.0, lumbosacral[2] + crest + 12.0])
-        wings.append((low, high, hip))
-        outside = np.array([sign * 10.0, -4.0, -10.0])  # the muscle lies on the outer face, below the crest
-        painter.paint(
-            patientToRas,
-            low,
-            high,
-            lambda x, y, z, o=outside: (
-                np.maximum(iliacShape(x - o[0], y - o[1], z - o[2], lumbosacral, crest), trunkSkin(x, y, z) + 9.0) - np.float32(8.0)
-            ),
-            55.0,
-            gluteus,
-        )
-    for name, pose in spine.vertebrae.items():
-        frame = patientToRas @ pose.vertebraToPatient
-        reach = 0.5 * max(pose.size.transverseSpanMm, pose.size.widthMm + 8.0) + 4.0
-        behind = 0.5 * pose.size.depthMm + 19.0 * parameters.sizeScale + pose.size.spinousLengthMm + 8.0
-        front = 0.5 * pose.size.depthMm + 4.0
-        if name == "S1":
-            low, high = (-38.0, -behind, -48.0), (38.0, front, 20.0)
-            shape = lambda x, y, z, p=pose: firstSacralShape(x, y, z, p, spine)  # noqa: E731
-        else:
-            low, high = (-reach, -behind, -36.0), (reach, front, 30.0)
-            shape = lambda x, y, z, p=pose: vertebraShape(x, y, z, p, spine)  # noqa: E731
-        painter.paint(
-            frame, low, high, lambda x, y, z, s=shape: s(x, y, z) + rough(x, y, z), boneHu, Labels.VERTEBRA_LABELS[name], bone=True
-        )
-        if name == "S1":
-            painter.paint(
-                frame,
-                (-64.0, -60.0, -100.0),
-                (64.0, 30.0, 12.0),
-                lambda x, y, z, p=pose: _outsideOf(lowerSacrumShape(x, y, z, p), firstSacralShape(x, y, z, p, spine)) + rough(x, y, z),
-                boneHu,
-                Labels.SACRUM,
-                bone=True,
-            )
-    for low, high, label in wings:
-        painter.paint(
-            patientToRas, low, high, lambda x, y, z: iliacShape(x, y, z, lumbosacral, crest) + rough(x, y, z), boneHu, label, bone=True
-        )
-
-
-def _outsideOf(shape: Field, other: Field) -> Field:
-    """The part of a shape that lies outside another."""
-    return np.maximum(shape, -other)
 
 
 def _finish(painter: VoxelPainter, parameters: PhantomParameters) -> npt.NDArray[np.int16]:

@@ -5,6 +5,10 @@ Plate frame: x to the patient's right, y to the head, z out of the skin; origin 
 
 from __future__ import annotations
 
+import json
+import pathlib
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -35,6 +39,28 @@ SENSOR_TO_PLATE: FloatArray = poseFromTurns((((0.3, -0.5, 0.8), 115.0), ((1.0, 0
 def ballsInSensor() -> FloatArray:
     """Ball centres in the frame of the sensor on the plate (n, 3), mm: what the maker of a plate would state."""
     return mapPoints(inversePose(SENSOR_TO_PLATE), np.array(BALLS_IN_PLATE_MM))
+
+
+def plateDefinition() -> dict[str, Any]:
+    """The marker plate as its maker would state it: ball centres in the sensor's frame, as FusionRegistration reads it."""
+    return {
+        "format": "IntradiscalNavMarkerPlate",
+        "version": 1,
+        "name": "Simulated marker plate",
+        "description": "Seven balls of 5 mm, asymmetric; the sensor is glued to the plate.",
+        "units": "mm",
+        "frame": "Reference",
+        "ballDiameterMm": BALL_DIAMETER_MM,
+        "outward": inversePose(SENSOR_TO_PLATE)[:3, 2].tolist(),
+        "balls": [{"name": f"B{n}", "position": ball.tolist()} for n, ball in enumerate(ballsInSensor(), start=1)],
+    }
+
+
+def writePlateDefinition(path: str | pathlib.Path) -> pathlib.Path:
+    """Write :func:`plateDefinition` as JSON and return the path."""
+    target = pathlib.Path(path)
+    target.write_text(json.dumps(plateDefinition(), indent=2) + "\n", encoding="utf-8")
+    return target
 
 
 def plateToPatient(trunk: TrunkGeometry, heightMm: float) -> FloatArray:

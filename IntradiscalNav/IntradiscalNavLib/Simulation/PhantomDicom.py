@@ -209,13 +209,13 @@ def _setTimes(dataset: FileDataset, start: datetime.datetime, moment: datetime.d
 def _newImage(scan: CtScan, uids: _Uids, name: str, pixels: npt.NDArray[np.uint16]) -> FileDataset:
     """A CT image with everything but its place, type and times. ``pixels`` are stored values (rows, columns)."""
     from pydicom.dataset import FileDataset, FileMetaDataset
-    from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+    from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = CTImageStorage
-    meta.MediaStorageSOPInstanceUID = uids.instance(name)
+    meta.MediaStorageSOPInstanceUID = UID(uids.instance(name))
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.ImplementationClassUID = IMPLEMENTATION_UID
+    meta.ImplementationClassUID = UID(IMPLEMENTATION_UID)
     dataset = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
     dataset.SpecificCharacterSet = "ISO_IR 100"
     dataset.SOPClassUID = CTImageStorage

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import pathlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,27 +110,6 @@ class PhantomTruth:
             if facet.level == level and facet.side == side:
                 return facet
         raise ValueError(f"The phantom has no facet joint {level} {side}.")
-
-
-def plateDefinition(truth: PhantomTruth) -> dict[str, Any]:
-    """Definition of the marker plate as its maker would state it: ball centres in the sensor's frame, mm."""
-    return {
-        "name": "Simulated marker plate",
-        "frame": "Reference",
-        "units": "mm",
-        "ballDiameterMm": truth.ballDiameterMm,
-        "balls": [
-            {"name": f"B{number}", "position": [round(float(value), 6) for value in ball]}
-            for number, ball in enumerate(truth.ballsReference, start=1)
-        ],
-    }
-
-
-def writePlateDefinition(truth: PhantomTruth, path: str | pathlib.Path) -> pathlib.Path:
-    """Write :func:`plateDefinition` as JSON and return the path."""
-    target = pathlib.Path(path)
-    target.write_text(json.dumps(plateDefinition(truth), indent=2) + "\n", encoding="utf-8")
-    return target
 
 
 def truthDictionary(truth: PhantomTruth) -> dict[str, Any]:

@@ -38,6 +38,7 @@ from IntradiscalNavLib.Streaming.OpenIGTLinkMessages import OpenIGTLinkMessage, 
 from IntradiscalNavLib.Streaming.OpenIGTLinkServer import OpenIGTLinkServer, ServerClient
 
 from .LumbarPhantom import LumbarPhantom, buildLumbarPhantom
+from .MarkerPlateShape import plateDefinition
 from .PhantomParameters import PhantomParameters, randomPhantomParameters
 from .PhantomTruth import truthDictionary
 from .SimulatedFaults import SimulatedFaults
@@ -144,8 +145,8 @@ class SimulatedPlus:
         if state.phase != self._phase:
             self._phase = state.phase
             self._server.send(StringMessage(STATE_DEVICE, json.dumps({"phase": state.phase, "timeSec": round(now, 3)})))
-        for message in self.frames.messages(state, now, time.time()):
-            self._server.send(message)
+        for frameMessage in self.frames.messages(state, now, time.time()):
+            self._server.send(frameMessage)
         self._sendDamage(now)
 
     def announcement(self) -> dict[str, Any]:
@@ -160,7 +161,7 @@ class SimulatedPlus:
             "naming": self.frames.options.naming,
             "calibrations": self.tools.calibrations(),
             "needleLengthMm": self.tools.needleLengthMm,
-            "plate": self.tools.plateDefinition(),
+            "plate": plateDefinition(),
         }
 
     def _receive(self, client: ServerClient, message: OpenIGTLinkMessage) -> None:

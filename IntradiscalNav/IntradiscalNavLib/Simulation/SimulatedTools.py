@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from .MarkerPlateShape import SENSOR_TO_PLATE, ballsInSensor
-from .SimulatedPose import inversePose, mapPoints, poseFromTurns
+from .SimulatedPose import mapPoints, poseFromTurns
 from .UltrasoundGeometry import UltrasoundGeometry
 
 FloatArray = npt.NDArray[np.float64]
@@ -80,21 +79,6 @@ class SimulatedTools:
             "StylusTipToStylus": self.stylusTipToStylus.tolist(),
         }
 
-    def plateDefinition(self) -> dict[str, object]:
-        """The marker plate as its maker would state it, in the format of FusionRegistration's plate files."""
-        outward = inversePose(SENSOR_TO_PLATE)[:3, 2]
-        return {
-            "format": "IntradiscalNavMarkerPlate",
-            "version": 1,
-            "name": "Simulated marker plate",
-            "description": "Seven balls of 5 mm, asymmetric; the sensor is glued to the plate.",
-            "units": "mm",
-            "frame": "Reference",
-            "ballDiameterMm": 5.0,
-            "outward": outward.tolist(),
-            "balls": [{"name": f"B{n}", "position": ball.tolist()} for n, ball in enumerate(ballsInSensor(), start=1)],
-        }
-
     def writePlusConfiguration(self, path: str | pathlib.Path, port: int = 18944) -> pathlib.Path:
         """Write a device-set file in the layout of PLUS, with the calibrations under CoordinateDefinitions."""
         lines = []
@@ -131,6 +115,6 @@ class SimulatedTools:
   </PlusOpenIGTLinkServer>
 </PlusConfiguration>
 """
-        target = pathlib.Path(path)
-        target.write_text(text, encoding="utf-8")
-        return target
+        file = pathlib.Path(path)
+        file.write_text(text, encoding="utf-8")
+        return file

@@ -177,9 +177,9 @@ class SimulatedUltrasound:
             np.clip(nearest, 0, self._shape[axis] - 1, out=nearest)
             index += nearest * np.int32(self._strides[axis])
         near = np.flatnonzero((self._nearBone.take(index) & inVolume).ravel())
-        fraction = np.zeros(self._x.size, np.float32)
-        fraction[near] = self._trilinear(i.ravel()[near], j.ravel()[near], k.ravel()[near])
-        fraction = fraction.reshape(self._x.shape)
+        flat = np.zeros(self._x.size, np.float32)
+        flat[near] = self._trilinear(i.ravel()[near], j.ravel()[near], k.ravel()[near])
+        fraction = flat.reshape(self._x.shape)
         inside = fraction >= 127.5
         first = inside.argmax(1)
         lines = np.arange(len(first))

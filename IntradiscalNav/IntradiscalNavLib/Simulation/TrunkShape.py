@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -124,20 +125,37 @@ def _paintMuscles(painter: VoxelPainter, patientToRas: FloatArray, trunk: TrunkG
         return result
 
     belly = (-wide, -45.0, low), (wide, 150.0, high)
-    outer = lambda x, y, z: np.maximum(np.maximum(cavity(x, y, z, 12.0), trunk.skinDistance(x, y, z) + 8.0), y - (tableGapMm - 9.0))  # noqa: E731
-    inner = lambda x, y, z: np.maximum(np.maximum(cavity(x, y, z, 0.0), trunk.skinDistance(x, y, z) + 20.0), y - (tableGapMm - 18.0))  # noqa: E731
+
+    def wall(x: Field, y: Field, z: Field, growMm: float, fatMm: float, tableMm: float) -> Field:
+        result: Field = np.maximum(
+            np.maximum(cavity(x, y, z, growMm), trunk.skinDistance(x, y, z) + np.float32(fatMm)), y - np.float32(tableGapMm - tableMm)
+        )
+        return result
+
+    outer = partial(wall, growMm=12.0, fatMm=8.0, tableMm=9.0)
+    inner = partial(wall, growMm=0.0, fatMm=20.0, tableMm=18.0)
     painter.paint(patientToRas, *belly, outer, 52.0, Labels.ABDOMINAL_WALL, exact=True)
     painter.paint(patientToRas, *belly, inner, -105.0, Labels.VISCERAL_FAT, exact=True)
 
     def back(side: float) -> tuple[npt.ArrayLike, npt.ArrayLike]:
         return (min(side * 3.0, side * 76.0), -150.0, low), (max(side * 3.0, side * 76.0), 0.0, high)
 
-    def erector(x: Field, y: Field, z: Field, side: float) -> Field:
+    def erector(x: Field, y: Field, z: Field, side: float, marginMm: float) -> Field:
         front = np.polyval(spineY, z) - 24.0
         rear = np.polyval(skinY, z) + trunk.backFatMm + 2.0
         middle, semiY = 0.5 * (front + rear), np.maximum(0.5 * (front - rear), 8.0)
         u, v = np.abs(side * x - 36.0) / 35.0, np.abs(y - middle) / semiY
-        result: Field = ((np.cbrt(u * u * u + v * v * v) - 1.0) * np.minimum(semiY, 32.0)).astype(np.float32)
+        result: Field = ((np.cbrt(u * u * u + v * v * v) - 1.0) * np.minimum(semiY, 32.0) + marginMm).astype(np.float32)
+        return result
+
+    def quadratus(x: Field, y: Field, z: Field, side: float) -> Field:
+        return ellipsoid(x, y - np.polyval(spineY, z), z, (side * 66.0, -17.0, 40.0), (17.0, 8.5, 110.0))
+
+    def psoas(x: Field, y: Field, z: Field, side: float) -> Field:
+        """A column beside the bodies that grows apart downwards and tapers off above L2."""
+        outwards = np.float32(side * 0.07) * (60.0 - z)
+        column = ellipsoid(x - outwards, y - np.polyval(spineY, z), z * 0.0, (side * 34.0, 3.0, 0.0), (14.0, 18.0, 14.0))
+        result: Field = column + np.maximum(z - 60.0, 0.0) * np.float32(0.13)
         return result
 
     for side, labels in (
@@ -145,34 +163,13 @@ def _paintMuscles(painter: VoxelPainter, patientToRas: FloatArray, trunk: TrunkG
         (1.0, (Labels.AUTOCHTHON_RIGHT, Labels.ILIOPSOAS_RIGHT)),
     ):
         # the thoracolumbar fascia wraps the erector spinae; the muscle itself is painted into it
-        painter.paint(patientToRas, *back(side), lambda x, y, z, s=side: erector(x, y, z, s), 75.0, Labels.FASCIA)
-        painter.paint(patientToRas, *back(side), lambda x, y, z, s=side: normalShrink(erector(x, y, z, s), 1.3), 55.0, labels[0])
-        painter.paint(
-            patientToRas,
-            (min(side * 44, side * 92), -60.0, -60.0),
-            (max(side * 44, side * 92), 20.0, high),
-            lambda x, y, z, s=side: ellipsoid(x, y - np.polyval(spineY, z), z, (s * 66.0, -17.0, 40.0), (17.0, 8.5, 110.0)),
-            54.0,
-            Labels.QUADRATUS_LUMBORUM,
-        )
-        painter.paint(
-            patientToRas,
-            (min(side * 12, side * 75), -45.0, low),
-            (max(side * 12, side * 75), 50.0, 130.0),
-            lambda x, y, z, s=side: (
-                ellipsoid(
-                    x - s * np.float32(0.07) * (60.0 - z), y - np.polyval(spineY, z), z * 0.0, (s * 34.0, 3.0, 0.0), (14.0, 18.0, 14.0)
-                )
-                + np.maximum(z - 60.0, 0.0) * np.float32(0.13)
-            ),
-            56.0,
-            labels[1],
-        )
-
-
-def normalShrink(shape: Field, marginMm: float) -> Field:
-    """Move the surface of a shape inwards."""
-    return (shape + np.float32(marginMm)).astype(np.float32)
+        painter.paint(patientToRas, *back(side), partial(erector, side=side, marginMm=0.0), 75.0, Labels.FASCIA)
+        painter.paint(patientToRas, *back(side), partial(erector, side=side, marginMm=1.3), 55.0, labels[0])
+        low_, high_ = sorted((side * 44.0, side * 92.0))
+        shape = partial(quadratus, side=side)
+        painter.paint(patientToRas, (low_, -60.0, -60.0), (high_, 20.0, high), shape, 54.0, Labels.QUADRATUS_LUMBORUM)
+        low_, high_ = sorted((side * 12.0, side * 75.0))
+        painter.paint(patientToRas, (low_, -45.0, low), (high_, 50.0, 130.0), partial(psoas, side=side), 56.0, labels[1])
 
 
 def _paintOrgans(painter: VoxelPainter, patientToRas: FloatArray, trunk: TrunkGeometry, spine: SpineGeometry, tableGapMm: float) -> None:
@@ -183,15 +180,13 @@ def _paintOrgans(painter: VoxelPainter, patientToRas: FloatArray, trunk: TrunkGe
 
     def ball(center: tuple[float, float, float], semiAxes: tuple[float, float, float], hu: float, label: int) -> None:
         low, high = np.array(center) - np.array(semiAxes) - 2, np.array(center) + np.array(semiAxes) + 2
-        painter.paint(patientToRas, low, high, lambda x, y, z: ellipsoid(x, y, z, center, semiAxes), hu, label)
+        painter.paint(patientToRas, low, high, partial(ellipsoid, center=center, semiAxes=semiAxes), hu, label)
 
     def tube(points: list[tuple[float, float, float]], radii: list[float], hu: float, label: int) -> None:
         for start, end, r0, r1 in zip(points[:-1], points[1:], radii[:-1], radii[1:]):
             low = np.minimum(start, end) - max(r0, r1) - 2
             high = np.maximum(start, end) + max(r0, r1) + 2
-            painter.paint(
-                patientToRas, low, high, lambda x, y, z, a=start, b=end, r=(r0, r1): capsule(x, y, z, a, b, r), hu, label, exact=True
-            )
+            painter.paint(patientToRas, low, high, partial(capsule, start=start, end=end, radii=(r0, r1)), hu, label, exact=True)
 
     # loops of small bowel, seen as one lobed mass before the great vessels, inside the abdominal wall
     def bowel(x: Field, y: Field, z: Field) -> Field:
