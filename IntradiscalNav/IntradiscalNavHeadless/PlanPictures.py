@@ -1,4 +1,5 @@
-"""Pictures of a planned path: slices along and across it, the view down the needle, and the skin map. Arrays and Pillow, no rendering window."""
+"""Pictures of a planned path: slices along and across it, the view down the needle, and the skin map. Arrays and Pillow, no rendering
+window."""
 
 from __future__ import annotations
 

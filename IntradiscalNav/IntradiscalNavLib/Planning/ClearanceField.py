@@ -1,8 +1,8 @@
 """Distance fields of the structures a needle must avoid, and their combination for the search.
 
-The combined field holds ``min over structures of (distance - margin)`` in eighths of a millimetre (int8, +-15.9 mm) on a 1 mm RAS grid. It is
-1-Lipschitz, which the ray march relies on. Bone is measured on the 1 mm grid; vessels, bowel and organs, whose margins are wide, on a 2 mm
-grid; modelled nerves exactly from their polylines.
+The combined field holds ``min over structures of (distance - margin)`` in eighths of a millimetre (int8, +-15.9 mm) on a 1 mm RAS grid.
+It is 1-Lipschitz, which the ray march relies on. Bone is measured on the 1 mm grid; vessels, bowel and organs, whose margins are wide,
+on a 2 mm grid; modelled nerves exactly from their polylines.
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ class DistanceField:
 class ClearanceField:
     """What the search and the evaluation look up.
 
-    ``combined`` is the int8 field of everything; ``segmented`` and ``modelled`` are its two parts, apart because modelled nerves carry their own
-    uncertainty (``nerveSigmaMm``). ``structures`` are signed distances by name. ``lipschitz`` is the combined field's constant.
+    ``combined`` is the int8 field of everything; ``segmented`` and ``modelled`` are its two parts, apart because modelled nerves carry
+    their own uncertainty (``nerveSigmaMm``). ``structures`` are signed distances by name. ``lipschitz`` is the combined field's constant.
     """
 
     grid: RasGrid
@@ -90,7 +90,8 @@ class ClearanceField:
     contactDepthMm: float = 0.0
 
     def boneMarginAt(self, pointsRas: FloatArray) -> FloatArray:
-        """Bone margin (mm) at points: constant for a disc; around a facet target contact is legal, so that it falls to minus the contact depth."""
+        """Bone margin (mm) at points: constant for a disc; around a facet target contact is legal, so that it falls to minus the contact
+        depth."""
         margin = self.marginsMm["bone"]
         if self.contact is None:
             return np.full(pointsRas.shape[:-1], margin)
@@ -211,18 +212,18 @@ def buildClearanceField(
         structures["ilium"] = DistanceField(softGrid, distanceToMask(ilium, softGrid))
     modelledClearance: npt.NDArray[np.float32] | None = None
     for name, kind in (("root", StructureKind.ROOT), ("dura", StructureKind.DURA)):
-        distance = _nerveDistance(anatomy, name, softGrid)
-        if distance is not None:
-            clearance = distance - np.float32(margins[name])
+        nearest = _nerveDistance(anatomy, name, softGrid)
+        if nearest is not None:
+            clearance = nearest - np.float32(margins[name])
             modelledClearance = clearance if modelledClearance is None else np.minimum(modelledClearance, clearance)
         drawn = maskOnGrid(anatomy, anatomy.labelValues(kind), softGrid, smooth=True)
         if drawn is not None:
             drawnDistance = distanceToMask(drawn, softGrid)
             clearance = drawnDistance - np.float32(margins[name])
             softClearance = clearance if softClearance is None else np.minimum(softClearance, clearance)
-            distance = drawnDistance if distance is None else np.minimum(distance, drawnDistance)
-        if distance is not None:
-            structures[name] = DistanceField(softGrid, distance)
+            nearest = drawnDistance if nearest is None else np.minimum(nearest, drawnDistance)
+        if nearest is not None:
+            structures[name] = DistanceField(softGrid, nearest)
     boneMargin: npt.NDArray[np.float32] | float = margins["bone"]
     if facet is not None:
         offset = [(grid.axis(ras) - facet.capsuleTargetRas[ras]).astype(np.float32) for ras in range(3)]

@@ -33,7 +33,8 @@ def checkGeometry(shape: Sequence[int], ijkToRas: npt.ArrayLike, what: str) -> t
         warnings.append(f"The {what} has a gantry tilt of {tilt:.1f} deg; the planner corrects for it, axial slices on the console do not.")
     if spacing.max() > THICK_SLICE_MM:
         warnings.append(
-            f"The {what} has voxels of {spacing.max():.1f} mm: thin bone and low discs are blurred; margins are less certain. Prefer 1-2 mm."
+            f"The {what} has voxels of {spacing.max():.1f} mm: thin bone and low discs are blurred; margins are less certain. "
+            "Prefer 1-2 mm."
         )
     return tuple(warnings)
 
@@ -46,7 +47,8 @@ def checkCt(ctHu: npt.NDArray, ijkToRas: npt.ArrayLike, skin: SkinSurface, patie
     cutShare = float(skin.cut.sum()) / max(total, 1)
     if cutShare > 0.02:
         warnings.append(
-            f"The CT is cut at the skin of the back over {100 * cutShare:.0f} % of its area: no entry is planned there. Reconstruct a larger field of view."
+            f"The CT is cut at the skin of the back over {100 * cutShare:.0f} % of its area: no entry is planned there. "
+            "Reconstruct a larger field of view."
         )
     position = patientPosition.upper().strip()
     if position.endswith("S"):
@@ -57,7 +59,8 @@ def checkCt(ctHu: npt.NDArray, ijkToRas: npt.ArrayLike, skin: SkinSurface, patie
         warnings.append("The CT was made lying on the side; the procedure is done prone. Spine, skin and bowel will lie differently.")
     elif not position and tableBehindBack(ctHu, ijkToRas, skin):
         warnings.append(
-            "A table lies behind the back: the CT looks supine, while the procedure is done prone. The spine's curve, the skin and the bowel will lie differently."
+            "A table lies behind the back: the CT looks supine, while the procedure is done prone. "
+            "The spine's curve, the skin and the bowel will lie differently."
         )
     return tuple(warnings)
 

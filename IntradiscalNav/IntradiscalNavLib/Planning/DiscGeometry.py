@@ -13,7 +13,8 @@ from IntradiscalNavLib.Planning.VertebraGeometry import VertebraMask
 FloatArray = npt.NDArray[np.float64]
 
 NUCLEUS_WIDTH_SHARE = 0.5
-"""The nucleus pulposus takes up half of the disc's width and depth (30-50 % of its cross-section), anatomy textbooks; a model, not seen in CT."""
+"""The nucleus pulposus takes up half of the disc's width and depth (30-50 % of its cross-section), anatomy textbooks; a model, not seen
+in CT."""
 NUCLEUS_HEIGHT_SHARE = 0.8
 FUSED_HEIGHT_MM = 2.0
 """A disc space lower than this, or mostly bridged, is taken as fused or collapsed."""
@@ -64,7 +65,8 @@ class Disc:
         return result
 
     def nucleusTargets(self, perAxis: int = 3, share: float = 0.5) -> FloatArray:
-        """Grid of targets (perAxis^3, 3) in the nucleus, the centre among them for odd ``perAxis``; outermost at ``share`` of the semi-axes."""
+        """Grid of targets (perAxis^3, 3) in the nucleus, the centre among them for odd ``perAxis``; outermost at ``share`` of the
+        semi-axes."""
         steps = np.linspace(-share, share, perAxis) if perAxis > 1 else np.zeros(1)
         grid = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 3)
         result: FloatArray = (grid * self.nucleusSemiAxesMm) @ self.discMatrix() + self.centerRas
@@ -171,8 +173,8 @@ def deriveDisc(upper: VertebraMask, lower: VertebraMask, axes: AnatomicalAxes) -
 
 @dataclass(frozen=True)
 class FacetJoint:
-    """A facet joint: centre of the joint space, its normal (from the lower to the upper vertebra's process), and the target at the capsule's
-    posterior recess (RAS)."""
+    """A facet joint: centre of the joint space, its normal (from the lower to the upper vertebra's process), and the target at the
+    capsule's posterior recess (RAS)."""
 
     level: str
     side: str
@@ -183,8 +185,8 @@ class FacetJoint:
 
 
 def findFacetJoint(upper: VertebraMask, lower: VertebraMask, disc: Disc, side: str) -> FacetJoint | None:
-    """The joint between the inferior process of the upper and the superior process of the lower vertebra, or None when their processes do not
-    face each other within 8 mm (missing arch, laminectomy, body-only segments)."""
+    """The joint between the inferior process of the upper and the superior process of the lower vertebra, or None when their processes
+    do not face each other within 8 mm (missing arch, laminectomy, body-only segments)."""
     from scipy.spatial import cKDTree
 
     sign = -1.0 if side == "left" else 1.0

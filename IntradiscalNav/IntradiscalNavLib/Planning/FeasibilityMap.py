@@ -17,7 +17,8 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class FeasibilityMap:
-    """Grid (rows, columns) over the skin: RAS points, why a node is (not) reachable, how many targets have a legal path from it, best score bound."""
+    """Grid (rows, columns) over the skin: RAS points, why a node is (not) reachable, how many targets have a legal path from it, best
+    score bound."""
 
     pointsRas: FloatArray
     reason: npt.NDArray[np.int8]

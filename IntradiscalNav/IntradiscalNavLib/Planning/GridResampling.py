@@ -24,9 +24,11 @@ class RasGrid:
     @staticmethod
     def around(lowRas: npt.ArrayLike, highRas: npt.ArrayLike, spacingMm: float) -> RasGrid:
         """Grid of one spacing that covers the box from ``lowRas`` to ``highRas``."""
-        low, high = np.asarray(lowRas, float), np.asarray(highRas, float)
-        count = np.maximum(np.ceil((high - low) / spacingMm).astype(int) + 1, 2)
-        return RasGrid((float(low[0]), float(low[1]), float(low[2])), (spacingMm,) * 3, (int(count[2]), int(count[1]), int(count[0])))
+        low = np.asarray(lowRas, float)
+        high = np.asarray(highRas, float)
+        step = float(spacingMm)
+        count = np.maximum(np.ceil((high - low) / step).astype(int) + 1, 2)
+        return RasGrid((float(low[0]), float(low[1]), float(low[2])), (step, step, step), (int(count[2]), int(count[1]), int(count[0])))
 
     def axis(self, ras: int) -> FloatArray:
         """Coordinates (mm) along axis 0 = R, 1 = A, 2 = S."""

@@ -35,9 +35,9 @@ _OVERALL = 160
 class Infeasibility:
     """Why nothing is legal on one side.
 
-    ``nearest`` is the path that misses least; ``failing`` names its failing limits with their shortfalls in words. ``variants`` holds, per limit that
-    can be the only one to fail, the path that fails it least: what giving way on that limit would buy, and ``singleLimit`` its shortfall. ``sentence``
-    sums it up.
+    ``nearest`` is the path that misses least; ``failing`` names its failing limits with their shortfalls in words. ``variants`` holds,
+    per limit that can be the only one to fail, the path that fails it least: what giving way on that limit would buy, and
+    ``singleLimit`` its shortfall. ``sentence`` sums it up.
     """
 
     side: str

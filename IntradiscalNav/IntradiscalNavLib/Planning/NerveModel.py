@@ -1,9 +1,9 @@
 """Lumbar nerve roots and dural sac, which CT hardly shows, modelled from pedicles, foramen and disc, with their uncertainty.
 
-The exiting root of a level leaves the sac at the pedicle of the upper vertebra, turns round the pedicle's lower medial border, passes in front
-of the superior articular process of the lower vertebra and runs on caudally, laterally and anteriorly. Its distance from the articular process
-is published for both endplates (50 patients' 3-D MRI: Pairaiturkar 2019), and that is what places it; the standard deviation of the same
-measurement is its uncertainty. A drawn or segmented root replaces the model.
+The exiting root of a level leaves the sac at the pedicle of the upper vertebra, turns round the pedicle's lower medial border, passes in
+front of the superior articular process of the lower vertebra and runs on caudally, laterally and anteriorly. Its distance from the
+articular process is published for both endplates (50 patients' 3-D MRI: Pairaiturkar 2019), and that is what places it; the standard
+deviation of the same measurement is its uncertainty. A drawn or segmented root replaces the model.
 """
 
 from __future__ import annotations

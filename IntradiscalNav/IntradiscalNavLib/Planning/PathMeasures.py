@@ -22,9 +22,9 @@ SAMPLE_STEP_MM = 0.75
 
 @dataclass(frozen=True)
 class PathMeasures:
-    """n paths. ``clearanceMm`` holds the smallest surface distance per structure, ``slackMm`` that distance less its hard margin (for bone with the
-    legal contact of a facet target), ``tipNorm`` the tip's normalised offset in its target region, ``reason`` why the entry is (not) reachable,
-    ``shaftKeepOutMm`` the distance of the shaft outside the body from solids (inf without)."""
+    """n paths. ``clearanceMm`` holds the smallest surface distance per structure, ``slackMm`` that distance less its hard margin (for
+    bone with the legal contact of a facet target), ``tipNorm`` the tip's normalised offset in its target region, ``reason`` why the
+    entry is (not) reachable, ``shaftKeepOutMm`` the distance of the shaft outside the body from solids (inf without)."""
 
     entries: FloatArray
     targets: FloatArray
@@ -39,7 +39,7 @@ class PathMeasures:
 
     def smallestSlackMm(self) -> FloatArray:
         """Smallest room beyond the hard margins over all structures."""
-        result: FloatArray = np.min(np.stack([v for v in self.slackMm.values()]), axis=0)
+        result: FloatArray = np.min(np.stack(list(self.slackMm.values())), axis=0)
         return result
 
 

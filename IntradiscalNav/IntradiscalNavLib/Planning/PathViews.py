@@ -15,8 +15,8 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class PathView:
-    """A plane: ``sliceToRas`` (x to the picture's right, y up, z towards the viewer, origin in the picture's middle), size in mm, and what lies at the
-    left, right, top and bottom edge."""
+    """A plane: ``sliceToRas`` (x to the picture's right, y up, z towards the viewer, origin in the picture's middle), size in mm, and
+    what lies at the left, right, top and bottom edge."""
 
     name: str
     sliceToRas: FloatArray
@@ -53,7 +53,8 @@ def _view(
 def pathViews(trajectory: Trajectory, axes: AnatomicalAxes, depthMm: float | None = None) -> tuple[PathView, PathView, PathView]:
     """Three planes of a path.
 
-    - *along*: holds the path and the left-right direction: the oblique axial slice that shows the whole needle, anterior on top, patient's right
+    - *along*: holds the path and the left-right direction: the oblique axial slice that shows the whole needle, anterior on top,
+    patient's right
       on the picture's left as in radiology.
     - *across*: holds the path and the cranio-caudal direction: cranial on top, the entry on the left.
     - *down the needle*: perpendicular to the path, looking along it from the hub, at ``depthMm`` (25 mm before the target by default: the

@@ -26,8 +26,8 @@ CAPSULE_TOLERANCE_MM = 4.0
 class PlanContext:
     """Prepared planning of one target from one side.
 
-    ``kind`` is "disc" or "facet". ``tipMatrix`` maps a tip's offset from ``tipCenterRas`` to normalised coordinates: the tip is in its target region
-    while their norm is at most 1. ``axes`` are the anatomical axes at the disc.
+    ``kind`` is "disc" or "facet". ``tipMatrix`` maps a tip's offset from ``tipCenterRas`` to normalised coordinates: the tip is in its
+    target region while their norm is at most 1. ``axes`` are the anatomical axes at the disc.
     """
 
     anatomy: SpineAnatomy
@@ -130,7 +130,8 @@ def preparePlan(
 
 
 def _depth(anatomy: SpineAnatomy, axes: AnatomicalAxes, pointRas: FloatArray) -> float:
-    """Depth of a point under the skin, straight back in the mid-sagittal direction (median over 40 mm: the groove of the back levels out)."""
+    """Depth of a point under the skin, straight back in the mid-sagittal direction (median over 40 mm: the groove of the back levels
+    out)."""
     offsets = np.arange(-20.0, 20.1, 4.0)
     heights = anatomy.skin.heightAt(pointRas[0] + offsets, np.full_like(offsets, pointRas[2]))
     if np.isnan(heights).all():

@@ -30,8 +30,9 @@ FloatArray = npt.NDArray[np.float64]
 class TrajectoryPlan:
     """Answer to "how do I get there".
 
-    ``best`` are the offered paths, best first, each differing from the others; empty when nothing is legal, and then ``infeasible`` says what fails.
-    ``searches`` hold the whole search per side (for the feasibility map), ``contexts`` what dragging needs. ``timesMs`` are the parts' durations.
+    ``best`` are the offered paths, best first, each differing from the others; empty when nothing is legal, and then ``infeasible`` says
+    what fails. ``searches`` hold the whole search per side (for the feasibility map), ``contexts`` what dragging needs. ``timesMs`` are
+    the parts' durations.
     """
 
     kind: str

@@ -105,7 +105,7 @@ class PlanningParameters:
         1.5,
         "mm",
         "predicted TRE of a 6-ball plate, FLE 1 mm, at 90-120 mm depth: 1.2-1.6 mm RMS",
-        "used until a registration gives its covariance",
+        "until a registration gives its covariance",
     )
     needleBendMm: float = _parameter(
         8.89, "mm", "22 G Quincke, 80 mm of gel: 8.89 +- 0.17 mm (Rand 2016)", "free lateral deflection at the reference depth"
@@ -114,7 +114,7 @@ class PlanningParameters:
     needleBendResidual: float = _parameter(
         0.08,
         "share",
-        "assumption: steered under ultrasound; with 1.5 mm TRE it gives 2.8 mm RMS at 125 mm, as navigated CT (2.6 +- 1.1 mm, Appelbaum 2011)",
+        "assumption: steered under ultrasound; with 1.5 mm TRE 2.8 mm RMS at 125 mm, as navigated CT (Appelbaum 2011: 2.6 mm)",
         "share of the free deflection that remains",
     )
     violationDraws: int = _parameter(96, "draws", _ASSUMED, "samples of registration and bending per path")
@@ -171,14 +171,15 @@ class PlanningParameters:
         unknown = sorted(set(values) - set(known))
         if unknown:
             raise ValueError(f"Unknown planning parameters: {', '.join(unknown)}.")
-        return PlanningParameters(**{name: type(known[name].default)(value) for name, value in values.items()})
+        defaults = {name: item.default for name, item in known.items()}
+        return PlanningParameters(**{name: type(defaults[name])(value) for name, value in values.items()})
 
 
 def priorInclinationDeg(level: str, depthMm: float, parameters: PlanningParameters) -> float:
     """Inclination prior of a level for a disc at ``depthMm`` under the skin.
 
-    The published pair (entry distance x0, angle a0) holds at depth x0 / tan(a0). For another depth the entry distance is scaled by the depth
-    ratio to the power ``depthExponent`` and the angle follows: deeper discs are approached more steeply.
+    The published pair (entry distance x0, angle a0) holds at depth x0 / tan(a0). For another depth the entry distance is scaled by the
+    depth ratio to the power ``depthExponent`` and the angle follows: deeper discs are approached more steeply.
     """
     entry, angle, _ = LEVEL_PRIORS.get(level, LEVEL_PRIORS["L3-L4"])
     typicalDepth = entry / np.tan(np.radians(angle))

@@ -1,7 +1,8 @@
 """Smallest clearance along many needle paths at once.
 
-The combined clearance is Lipschitz: from a point with clearance c, with m the smallest met so far, the next (c - m) / L millimetres cannot hold
-a smaller one than m, so that the march jumps over them. Rays die as soon as they are illegal (``floorMm``). Plain numpy, int8 look-ups.
+The combined clearance is Lipschitz: from a point with clearance c, with m the smallest met so far, the next (c - m) / L millimetres
+cannot hold a smaller one than m, so that the march jumps over them. Rays die as soon as they are illegal (``floorMm``). Plain numpy,
+int8 look-ups.
 """
 
 from __future__ import annotations

@@ -61,8 +61,8 @@ class SessionStep:
 
 @dataclass(frozen=True)
 class SessionPlan:
-    """All needles in order. ``unplanned`` gives the reason per target that got none. ``closestShaftsMm`` and ``closestHubsMm`` are the smallest
-    distances between needles (inf for one needle); ``conflicts`` names pairs that could not be kept apart."""
+    """All needles in order. ``unplanned`` gives the reason per target that got none. ``closestShaftsMm`` and ``closestHubsMm`` are the
+    smallest distances between needles (inf for one needle); ``conflicts`` names pairs that could not be kept apart."""
 
     steps: tuple[SessionStep, ...]
     unplanned: dict[str, str]

@@ -17,8 +17,8 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class KeepOutBox:
-    """A solid on the skin no needle may pass: the marker plate, a probe holder, a drape clamp. ``boxToRas`` is a rigid 4x4 from the box's centred
-    axes; ``sizeMm`` its full size along them."""
+    """A solid on the skin no needle may pass: the marker plate, a probe holder, a drape clamp. ``boxToRas`` is a rigid 4x4 from the
+    box's centred axes; ``sizeMm`` its full size along them."""
 
     name: str
     boxToRas: FloatArray
@@ -99,7 +99,8 @@ def buildSkinPatch(
 ) -> SkinPatch:
     """Entries on one side within the needle's reach of the target, at least ``minEntries`` of them.
 
-    :raises ValueError: when the skin over the target is not in the CT at all, or the target is farther from the skin than the needle is long.
+    :raises ValueError: when the skin over the target is not in the CT at all, or the target is farther from the skin than the needle is
+        long.
     """
     sign = -1.0 if side == "left" else 1.0
     coarse = _grid(skin, axes, targetRas, sign, 4.0, parameters.maxLengthMm, parameters.maxLengthMm, minDistanceMm)
@@ -156,7 +157,8 @@ def _grid(
 
 
 def distanceAlongSkin(skin: SkinSurface, axes: AnatomicalAxes, entriesRas: npt.ArrayLike, samples: int = 96) -> FloatArray:
-    """Length (mm, (n,)) of the skin line from the midline to each entry (n, 3) in the entry's axial plane; NaN where skin between is unknown."""
+    """Length (mm, (n,)) of the skin line from the midline to each entry (n, 3) in the entry's axial plane; NaN where skin between is
+    unknown."""
     entries = np.atleast_2d(np.asarray(entriesRas, float))
     lateral = axes.coordinates(entries)[:, 0]
     foot = entries - lateral[:, None] * axes.right

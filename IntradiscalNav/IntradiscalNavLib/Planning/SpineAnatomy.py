@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -26,8 +27,9 @@ FloatArray = npt.NDArray[np.float64]
 class SpineAnatomy:
     """Anatomy in RAS mm.
 
-    ``labels`` (k, j, i) with ``ijkToRas`` hold every tissue; ``structures`` says what each label value is. ``nerves`` are the modelled roots and
-    dura (empty where segments hold them). ``unseen`` names the kinds of tissue no segment holds: they cannot be avoided, and plans say so.
+    ``labels`` (k, j, i) with ``ijkToRas`` hold every tissue; ``structures`` says what each label value is. ``nerves`` are the modelled
+    roots and dura (empty where segments hold them). ``unseen`` names the kinds of tissue no segment holds: they cannot be avoided, and
+    plans say so.
     """
 
     labels: npt.NDArray[np.uint8]
@@ -206,7 +208,7 @@ def _deriveDiscs(vertebrae: Mapping[str, VertebraMask]) -> tuple[dict[str, Disc]
     discs: dict[str, Disc] = {}
     problems: dict[str, str] = {}
     warnings: list[str] = []
-    for n, (upper, lower) in enumerate(zip(order[:-1], order[1:])):
+    for n, (upper, lower) in enumerate(pairwise(order)):
         if not upper.startswith("L") and not lower.startswith("L"):
             continue
         level = f"{upper}-{lower}"
@@ -222,9 +224,8 @@ def _deriveDiscs(vertebrae: Mapping[str, VertebraMask]) -> tuple[dict[str, Disc]
             problems[level] = str(error).rstrip(".")
             continue
         if disc.heightMm < FUSED_HEIGHT_MM or disc.bridgedShare > 0.6:
-            problems[level] = (
-                f"{upper} and {lower} appear fused (disc height {disc.heightMm:.1f} mm, {100 * disc.bridgedShare:.0f} % of the endplates touch)"
-            )
+            touching = f"{100 * disc.bridgedShare:.0f} % of the endplates touch"
+            problems[level] = f"{upper} and {lower} appear fused (disc height {disc.heightMm:.1f} mm, {touching})"
             warnings.append(f"{level}: {problems[level]}; it is not planned.")
             continue
         if disc.heightMm < 5.0:

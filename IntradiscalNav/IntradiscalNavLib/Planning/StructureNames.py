@@ -153,8 +153,14 @@ _WORDS: tuple[tuple[StructureKind, tuple[str, ...]], ...] = (
             "artery", "arteries", "vein", "vena", "aorta", "cava", "ivc", "vessel", "vessels",
         ),
     ),
-    (StructureKind.IGNORED, ("femur", "gluteus", "autochthon", "iliopsoas", "psoas", "muscle", "fat", "cartilage", "cartilages", "prostate", "sternum",
-                             "lamina", "heart", "humerus", "scapula", "clavicula", "skull", "brain", "esophagus", "trachea", "thyroid", "atrial")),
+    (
+        StructureKind.IGNORED,
+        (
+            "femur", "gluteus", "autochthon", "iliopsoas", "psoas", "muscle", "fat", "cartilage", "cartilages", "prostate", "sternum",
+            "lamina", "heart", "humerus", "scapula", "clavicula", "skull", "brain", "esophagus", "trachea", "thyroid", "atrial", "fascia",
+            "lumborum", "wall", "plate", "ball", "table", "marker", "cartilage",
+        ),
+    ),
     (StructureKind.ROOT, ("root", "roots", "nerve", "nerves", "ganglion", "drg")),
     (StructureKind.DISC, ("disc", "discs", "disk", "disks", "intervertebral")),
     (StructureKind.DURA, ("dura", "dural", "thecal", "cord", "cauda", "canal")),
@@ -173,7 +179,8 @@ _VERTEBRA = re.compile(r"\b(t1[0-3]|t[1-9]|l[1-6]|s1)\b")
 def structureFromName(name: str) -> Structure | None:
     """Structure a segment name stands for, or None when it says nothing known.
 
-    Understands TotalSegmentator class names ("vertebrae_L4"), TotalSpineSeg ("disc_L4_L5") and plain names ("L4", "Left L5 root", "dural sac").
+    Understands TotalSegmentator class names ("vertebrae_L4"), TotalSpineSeg ("disc_L4_L5") and plain names ("L4", "Left L5 root", "dural
+    sac").
     """
     text = re.sub(r"[^a-z0-9]+", " ", name.lower().strip())
     if not text:
@@ -249,7 +256,7 @@ def nameStructures(
     """
     byLabel: dict[int, Structure] = {}
     unknown: list[str] = []
-    for value in sorted(set(int(v) for v in labelValues) - {0}):
+    for value in sorted({int(v) for v in labelValues} - {0}):
         entry = (terminology or {}).get(value, "")
         name = names.get(value, "") if names is not None else TOTAL_SEGMENTATOR_CLASSES.get(value, "")
         structure = structureFromName(name) or (structureFromTerminology(entry) if entry else None)

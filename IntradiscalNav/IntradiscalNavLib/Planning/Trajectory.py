@@ -13,8 +13,8 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class HardLimit:
-    """One hard limit of a path: its value, the limit, whether a value must be at least ("min") or at most ("max") that, and by how much it
-    fails (``shortfall`` 0 when met). ``unit`` belongs to value, limit and shortfall."""
+    """One hard limit of a path: its value, the limit, whether a value must be at least ("min") or at most ("max") that, and by how much
+    it fails (``shortfall`` 0 when met). ``unit`` belongs to value, limit and shortfall."""
 
     name: str
     value: float
@@ -48,8 +48,9 @@ class HardLimit:
 class UltrasoundPlane:
     """Whether some probe plane holds the whole path with free skin beside the entry; the best such plane.
 
-    ``planeNormalRas`` is the plane's unit normal, ``probeCenterRas`` the middle of the probe face on the skin, ``probeSide`` where it sits as seen
-    from the entry, ``tiltDeg`` the plane's tilt against the skin normal, ``gapMm`` the largest distance between skin and a straight probe face.
+    ``planeNormalRas`` is the plane's unit normal, ``probeCenterRas`` the middle of the probe face on the skin, ``probeSide`` where it
+    sits as seen from the entry, ``tiltDeg`` the plane's tilt against the skin normal, ``gapMm`` the largest distance between skin and a
+    straight probe face.
     """
 
     feasible: bool
@@ -64,10 +65,11 @@ class UltrasoundPlane:
 class Trajectory:
     """A path from skin entry to target (RAS mm).
 
-    ``clearancesMm`` is the smallest distance to each structure's surface (not lessened by margins; 15 mm stands for 15 or more; negative is
-    inside). ``scoreTerms`` are in 0..1, ``score`` is their weighted mean. ``violationProbability`` is the probability that registration error,
-    needle bending and the modelled nerves' uncertainty make the path violate a hard limit; ``violationByCause`` splits it (causes may overlap).
-    ``limitedBy`` says in words what limits the path. ``entryDistanceAlongSkinMm`` is NaN where the skin between is unknown.
+    ``clearancesMm`` is the smallest distance to each structure's surface (not lessened by margins; 15 mm stands for 15 or more; negative
+    is inside). ``scoreTerms`` are in 0..1, ``score`` is their weighted mean. ``violationProbability`` is the probability that
+    registration error, needle bending and the modelled nerves' uncertainty make the path violate a hard limit; ``violationByCause``
+    splits it (causes may overlap). ``limitedBy`` says in words what limits the path. ``entryDistanceAlongSkinMm`` is NaN where the skin
+    between is unknown.
     """
 
     name: str

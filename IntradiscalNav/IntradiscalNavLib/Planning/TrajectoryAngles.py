@@ -73,8 +73,8 @@ class PathAngles:
 def pathAngles(axes: AnatomicalAxes, entriesRas: npt.ArrayLike, targetsRas: npt.ArrayLike, side: str = "") -> PathAngles:
     """Angles of paths from entries (..., 3) to targets (..., 3), broadcast against each other.
 
-    :param side: side of the approach ("left", "right"), which says where the midline is; the entry's own side when empty. It matters only for
-        entries next to the midline.
+    :param side: side of the approach ("left", "right"), which says where the midline is; the entry's own side when empty. It matters
+        only for entries next to the midline.
     """
     entries = np.asarray(entriesRas, float)
     vector = (np.asarray(targetsRas, float) - entries) @ axes.matrix().T
@@ -91,7 +91,8 @@ def pathAngles(axes: AnatomicalAxes, entriesRas: npt.ArrayLike, targetsRas: npt.
 
 
 def directionFromAngles(axes: AnatomicalAxes, side: str, medialInclinationDeg: float, caudalTiltDeg: float) -> FloatArray:
-    """Unit vector entry-to-target (RAS) of a needle from ``side`` ("left"/"right") with the given angles: the inverse of ``pathAngles``."""
+    """Unit vector entry-to-target (RAS) of a needle from ``side`` ("left"/"right") with the given angles: the inverse of
+    ``pathAngles``."""
     medial = 1.0 if side == "left" else -1.0
     inclination, tilt = np.radians(medialInclinationDeg), np.radians(caudalTiltDeg)
     local = np.array([medial * np.sin(inclination) * np.cos(tilt), np.cos(inclination) * np.cos(tilt), -np.sin(tilt)])

@@ -25,8 +25,9 @@ def paretoFront(objectives: FloatArray) -> npt.NDArray[np.bool_]:
 def chooseDiverse(context: PlanContext, measures: PathMeasures, scores: Scores) -> list[tuple[int, str]]:
     """Indices and names of the offered paths, best first.
 
-    Among the Pareto front of all score terms: the best by score, then the best steeper one, the best flatter one, the one with least violation,
-    the one most in the axial plane, then by score; each at least ``minEntrySeparationMm`` or ``minAngleSeparationDeg`` from those before.
+    Among the Pareto front of all score terms: the best by score, then the best steeper one, the best flatter one, the one with least
+    violation, the one most in the axial plane, then by score; each at least ``minEntrySeparationMm`` or ``minAngleSeparationDeg`` from
+    those before.
     """
     p = context.parameters
     objectives = np.stack([np.round(scores.terms[name], 3) for name in sorted(scores.terms)], axis=1)

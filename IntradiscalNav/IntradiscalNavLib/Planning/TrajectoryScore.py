@@ -27,7 +27,8 @@ WEIGHT_OF_TERM = {
 
 @dataclass(frozen=True)
 class Scores:
-    """Terms (each (n,), 0..1, 1 is best) and the weighted mean of n paths. Terms not measured yet count as 1: the score is then an upper bound."""
+    """Terms (each (n,), 0..1, 1 is best) and the weighted mean of n paths. Terms not measured yet count as 1: the score is then an upper
+    bound."""
 
     terms: dict[str, FloatArray]
     total: FloatArray
@@ -88,7 +89,7 @@ def weightedMean(context: PlanContext, terms: dict[str, FloatArray]) -> FloatArr
         if name == "herniaSide" and (not p.herniaSide or context.kind != "disc"):
             continue
         weight = float(getattr(p, parameter))
-        total = total + weight * (terms[name] if name in terms else 1.0)
+        total = total + weight * (terms.get(name, 1.0))
         weightSum += weight
     result: FloatArray = np.asarray(total, float) / max(weightSum, 1e-9)
     return result

@@ -1,7 +1,8 @@
 """In-plane ultrasound: is there a probe plane that holds the whole needle path and has free skin for the probe beside the entry?
 
 The planes that hold a path turn about it. For each, the probe's face lies on the skin along the plane, starting a finger's width from the
-entry, on the side the hub leans away from. It must meet skin along its whole face, clear of solids, and not tilt too far off the skin normal.
+entry, on the side the hub leans away from. It must meet skin along its whole face, clear of solids, and not tilt too far off the skin
+normal.
 """
 
 from __future__ import annotations

@@ -101,7 +101,8 @@ def measureVertebra(
 
 
 def fitMidSagittalAxes(vertebrae: Sequence[VertebraMask], originRas: FloatArray) -> AnatomicalAxes:
-    """Mid-sagittal plane by least squares through body centres and spinous process tips, as axes at ``originRas`` (projected on the plane).
+    """Mid-sagittal plane by least squares through body centres and spinous process tips, as axes at ``originRas`` (projected on the
+    plane).
 
     Sacral "tips" are left out: the sacral crest is low and its label often ends askew.
 
@@ -149,8 +150,8 @@ def posteriorWallMm(vertebra: VertebraMask, axes: AnatomicalAxes) -> float:
 def findPedicles(vertebra: VertebraMask, axes: AnatomicalAxes) -> tuple[Pedicle, Pedicle]:
     """Left and right pedicle: the bone lateral to the canal, just behind the posterior wall.
 
-    Where no bone is found there (a thin or broken pedicle, a body-only segment) population values relative to the body stand in and ``found``
-    is False: 14 mm lateral, 4 mm above the body's centre, 12 mm high.
+    Where no bone is found there (a thin or broken pedicle, a body-only segment) population values relative to the body stand in and
+    ``found`` is False: 14 mm lateral, 4 mm above the body's centre, 12 mm high.
     """
     wall = posteriorWallMm(vertebra, axes)
     bodyHeight = float(axes.coordinates(vertebra.bodyCenterRas)[2])

@@ -1,9 +1,9 @@
 """Probability that a path violates a hard limit, from registration error, needle bending and the uncertainty of modelled nerves.
 
 Registration: a small twist (rotation vector rad, translation mm) about a centre, with 6x6 covariance, moves the whole needle against the
-patient. Bending: a free 22 G needle deflects with depth squared; the share that remains after steering under ultrasound is a parameter; its
-direction is unknown. Modelled roots may lie nearer or farther than drawn. Draws are common to all paths (fixed seed), so that ranking is fair
-and repeatable.
+patient. Bending: a free 22 G needle deflects with depth squared; the share that remains after steering under ultrasound is a parameter;
+its direction is unknown. Modelled roots may lie nearer or farther than drawn. Draws are common to all paths (fixed seed), so that
+ranking is fair and repeatable.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class RegistrationUncertainty:
-    """Covariance (6x6: rotation vector in rad, then translation in mm) of a small twist about ``centerRas`` in RAS, as a rigid fit predicts it."""
+    """Covariance (6x6: rotation vector in rad, then translation in mm) of a small twist about ``centerRas`` in RAS, as a rigid fit
+    predicts it."""
 
     centerRas: FloatArray
     covariance: FloatArray
@@ -32,12 +33,13 @@ class RegistrationUncertainty:
             raise ValueError("The registration covariance must be a finite 6x6 matrix (rotation vector rad, translation mm).")
         if np.linalg.eigvalsh(0.5 * (matrix + matrix.T)).min() < -1e-9 * max(1.0, float(np.abs(matrix).max())):
             raise ValueError(
-                "The registration covariance has negative eigenvalues; pass the covariance of the fit, not its inverse or a residual matrix."
+                "The registration covariance has negative eigenvalues; pass the fit's covariance, not its inverse or a residual matrix."
             )
 
     @staticmethod
     def isotropic(centerRas: npt.ArrayLike, treRmsMm: float) -> RegistrationUncertainty:
-        """Pure translation error of the given root-mean-square TRE, the same in every direction: what stands in before a registration exists."""
+        """Pure translation error of the given root-mean-square TRE, the same in every direction: what stands in before a registration
+        exists."""
         return RegistrationUncertainty(np.asarray(centerRas, float), np.diag([0.0, 0.0, 0.0, *[treRmsMm**2 / 3.0] * 3]))
 
     def draws(self, standardNormal: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -57,7 +59,8 @@ class ViolationEstimate:
 
 
 def bendMm(depthMm: npt.ArrayLike, parameters: PlanningParameters) -> FloatArray:
-    """Standard deviation (mm) of the lateral deflection of the needle at a depth: residual share of the free bend, growing with depth squared."""
+    """Standard deviation (mm) of the lateral deflection of the needle at a depth: residual share of the free bend, growing with depth
+    squared."""
     depth = np.asarray(depthMm, float)
     result: FloatArray = parameters.needleBendResidual * parameters.needleBendMm * (depth / parameters.needleBendDepthMm) ** 2
     return result
