@@ -31,40 +31,59 @@ class UltrasoundFrame:
 
 
 class FanMask:
-    """Where the picture carries ultrasound: every pixel that was ever lit, closed to a solid region. Learned from the first frames."""
+    """Where the picture carries ultrasound, learned from the first frames: all that was ever lit, with straight sides.
 
-    def __init__(self, threshold: int = 2, frames: int = 30) -> None:
+    Set ``mask`` yourself and ``freeze`` it where the probe's geometry is known.
+    """
+
+    def __init__(self, threshold: int = 4, frames: int = 30) -> None:
         self._threshold, self._left = threshold, frames
         self._frames = frames
         self._lit: npt.NDArray[np.bool_] | None = None
         self.mask: npt.NDArray[np.bool_] | None = None
 
+    def freeze(self) -> None:
+        """Learn no more."""
+        self._left = 0
+
     def learn(self, pixels: Pixels) -> bool:
         """Take a frame; True when the mask changed. Starts again when the size changes."""
-        if self._lit is None or self._lit.shape != pixels.shape:
-            self._lit, self._left, self.mask = np.zeros(pixels.shape, bool), self._frames, None
+        if (self.mask is not None and self.mask.shape != pixels.shape) or (self._lit is not None and self._lit.shape != pixels.shape):
+            self._lit, self._left, self.mask = None, self._frames, None
         if self._left == 0:
             return False
         self._left -= 1
         lit = pixels >= self._threshold
-        if self.mask is not None and not (lit & ~self.mask).any():
+        if self.mask is not None and np.count_nonzero(lit & ~self.mask) * 1000 <= np.count_nonzero(lit):
             return False
-        self._lit |= lit
-        self.mask = _filled(self._lit)
+        self._lit = lit if self._lit is None else self._lit | lit
+        self.mask = _fanOf(self._lit)
         return True
 
 
-def _filled(lit: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Between the outermost lit pixels of each row and of each column: solid, and exact for fans and rectangles."""
+def _fanOf(lit: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Convex hull of the lit pixels below the probe's face: the sides and the bottom of a fan are convex, its top is not."""
+    from scipy.ndimage import median_filter
+    from scipy.spatial import ConvexHull, QhullError
 
-    def between(array: npt.NDArray[np.bool_], axis: int) -> npt.NDArray[np.bool_]:
-        forward = np.logical_or.accumulate(array, axis)
-        backward = np.flip(np.logical_or.accumulate(np.flip(array, axis), axis), axis)
-        result: npt.NDArray[np.bool_] = forward & backward
-        return result
-
-    result: npt.NDArray[np.bool_] = between(lit, 1) & between(lit, 0)
-    return result
+    rows, columns = lit.shape
+    any_ = lit.any(axis=0)
+    if not any_.any():
+        return np.ones_like(lit)
+    first = np.where(any_, lit.argmax(axis=0), rows)
+    last = np.where(any_, rows - 1 - lit[::-1].argmax(axis=0), -1)
+    filled = np.flatnonzero(any_)
+    outline = np.concatenate([np.column_stack([filled, first[filled]]), np.column_stack([filled, last[filled]])])
+    try:
+        hull = ConvexHull(outline)
+    except QhullError:
+        return np.ones_like(lit)
+    y, x = np.mgrid[:rows, :columns].astype(np.float32)
+    inside = np.ones_like(lit)
+    for a, b, c in hull.equations:
+        inside &= np.float32(a) * x + np.float32(b) * y + np.float32(c) <= 0.5
+    top = median_filter(first, size=9, mode="nearest")
+    return inside & (y >= top)
 
 
 class UltrasoundDisplay:
