@@ -12,6 +12,7 @@ import pathlib
 import numpy as np
 import numpy.typing as npt
 import vtk
+from scipy.ndimage import gaussian_filter
 from vtk.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray, vtk_to_numpy
 
 from FusionRegistrationLib.BonePoints import BonePoints
@@ -363,6 +364,30 @@ def targetErrors(sweep: Sweep, spine: SpineMeshes, referenceToRas: FloatArray) -
     return np.linalg.norm(transformPoints(rasToRas, discs) - discs, axis=1)
 
 
+def phantomSpine(seed: int = 0) -> SpineMeshes:
+    """A procedural spine, L1-L5, for where no real meshes are at hand: surfaces of the simulated patient's labels."""
+    from IntradiscalNavLib.Simulation.LumbarPhantom import buildLumbarPhantom
+    from IntradiscalNavLib.Simulation.PhantomLabels import VERTEBRA_LABELS
+    from IntradiscalNavLib.Simulation.PhantomParameters import PhantomParameters, randomPhantomParameters
+
+    phantom = buildLumbarPhantom(randomPhantomParameters(seed, PhantomParameters()))
+    names = ("L1", "L2", "L3", "L4", "L5")
+    points, triangles = [], []
+    for name in names:
+        mask = (phantom.labels == VERTEBRA_LABELS[name]).astype(np.float32)
+        image = vtk.vtkImageData()
+        image.SetDimensions(*mask.shape[::-1])
+        image.GetPointData().SetScalars(numpy_to_vtk(gaussian_filter(mask, 0.6).ravel(), deep=True))
+        edges = vtk.vtkFlyingEdges3D()
+        edges.SetInputData(image)
+        edges.SetValue(0, 0.5)
+        edges.Update()
+        mesh = edges.GetOutput()
+        points.append(transformPoints(phantom.ijkToRas, vtk_to_numpy(mesh.GetPoints().GetData()).astype(float)))
+        triangles.append(vtk_to_numpy(mesh.GetPolys().GetConnectivityArray()).reshape(-1, 3).astype(np.int64))
+    return spineOf(names, points, triangles)
+
+
 def dataFolder() -> pathlib.Path | None:
     """Folder of the real data, None when it isn't given."""
     folder = os.environ.get("INTRADISCAL_DATA", "")
@@ -370,16 +395,16 @@ def dataFolder() -> pathlib.Path | None:
 
 
 def tuningSpine() -> SpineMeshes:
-    """The spine every parameter was tuned on: expert masks of one patient of VerSe."""
+    """The spine every parameter was tuned on: expert masks of one patient of VerSe; without the data a procedural one."""
     folder = dataFolder()
     if folder is None:
-        raise FileNotFoundError("Set INTRADISCAL_DATA to the folder of the real data to use the meshes of real vertebrae.")
+        return phantomSpine(1)
     return readSpine(folder / "mesh" / "verse004_L1-L5", ("L1", "L2", "L3", "L4", "L5"))
 
 
 def heldOutSpine() -> SpineMeshes:
-    """The spine nothing was tuned on: another patient, segmented by TotalSegmentator."""
+    """The spine nothing was tuned on: another patient, segmented by TotalSegmentator; without the data another procedural one."""
     folder = dataFolder()
     if folder is None:
-        raise FileNotFoundError("Set INTRADISCAL_DATA to the folder of the real data to use the meshes of real vertebrae.")
+        return phantomSpine(2)
     return readSpine(folder / "mesh" / "totalsegmentator_L1-S1", ("L1", "L2", "L3", "L4", "L5", "S1"))

@@ -1,0 +1,393 @@
+"""Bone-surface registration: capture, accuracy, wrong fits, per-vertebra, speed; ours beside the peers on the same seeded cases.
+
+Run: python Testing/Benchmarks/bench_surface_registration.py [--full] [--quick]
+Parameters were tuned on one spine; everything here runs on another with the product's default parameters and other seeds.
+With INTRADISCAL_DATA set the spines are meshes of real patients, without it procedural ones.
+SIMULATION IS NOT A CADAVER: published numbers printed beside ours come from cadavers and phantoms, with real ultrasound.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import pathlib
+import sys
+import time
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+from RegistrationPeers import SmallGicp, TargetCloud, open3dPointToPlane, trimmedPointToPlane, vtkIcp
+from SurfaceCases import (
+    DenseSpine,
+    Hardness,
+    SpineMeshes,
+    Sweep,
+    heldOutSpine,
+    makeSweep,
+    meshOf,
+    spineOf,
+    startNear,
+    surfaceOf,
+    targetErrors,
+)
+
+from FusionRegistrationLib.BoneSurface import BoneSurface
+from FusionRegistrationLib.PerVertebraRegistration import registerPerVertebra
+from FusionRegistrationLib.PoseSearch import rotationsFromVectors
+from FusionRegistrationLib.RigidTransform import invertRigid, rigidFrom, transformPoints
+from FusionRegistrationLib.SurfaceRegistration import SurfaceRegistrationParameters, registerSurface
+from FusionRegistrationLib.SurfaceSearch import shiftAlongSpine
+
+FROZEN = SurfaceRegistrationParameters()
+WITHOUT_LEVELS = dataclasses.replace(FROZEN, checkLevels=False)
+SUCCESS_MM = 2.0
+
+
+def lowerBound(hits: int, count: int) -> float:
+    """One-sided 95 % lower bound of a share (Clopper-Pearson)."""
+    from scipy.stats import beta
+
+    return float(beta.ppf(0.05, hits, count - hits + 1)) if hits else 0.0
+
+
+class Bench:
+    """The held-out spine, its surface, and a pool of sweeps over it."""
+
+    def __init__(self, sweeps: int) -> None:
+        self.spine: SpineMeshes = heldOutSpine()
+        began = time.perf_counter()
+        self.surface: BoneSurface = surfaceOf(self.spine)
+        middle = time.perf_counter()
+        self.surface.coarseTable.distances(np.zeros((1, 3)))
+        self.surfaceSec, self.tableSec = middle - began, time.perf_counter() - middle
+        self.dense = DenseSpine(self.spine)
+        self.random = np.random.default_rng(77001)
+        self.pool = [self.sweep(Hardness(outlierShare=(0.0, 0.1, 0.3)[n % 3])) for n in range(sweeps)]
+        self.figures: dict[str, Any] = {"surfaceSec": self.surfaceSec, "tableSec": self.tableSec}
+
+    def sweep(self, hardness: Hardness) -> Sweep:
+        """A new random sweep over the held-out spine."""
+        return makeSweep(self.spine, self.dense, self.random, hardness)
+
+    def error(self, sweep: Sweep, transform: np.ndarray) -> float:
+        """Largest error (mm) over the disc centres within the sweep."""
+        return float(targetErrors(sweep, self.spine, transform).max())
+
+    def capture(self, count: int, radius: float, name: str) -> None:
+        """Success over many wrong starts."""
+        errors, times, predicted = [], [], []
+        for number in range(count):
+            sweep = self.pool[number % len(self.pool)]
+            start = startNear(sweep, self.random, radius, radius)
+            began = time.perf_counter()
+            fit = registerSurface(
+                sweep.points,
+                self.surface,
+                initialReferenceToRas=start,
+                parameters=WITHOUT_LEVELS,
+                targetsRas={name: self.spine.discs[name] for name in sweep.discs},
+            )
+            times.append(time.perf_counter() - began)
+            errors.append(self.error(sweep, fit.referenceToRas))
+            predicted.append(max(error.p95Mm for error in fit.predictedTre.values()))
+        error = np.array(errors)
+        good = int((error < SUCCESS_MM).sum())
+        covered = float((error <= np.array(predicted))[error < SUCCESS_MM].mean())
+        print(
+            f"  starts within {radius:.0f} mm and {radius:.0f} deg: {good}/{count} under 2 mm ({100 * good / count:.1f} %, lower bound "
+            f"{100 * lowerBound(good, count):.1f} %), TRE median {np.median(error):.2f}, p95 {np.quantile(error, 0.95):.2f}, "
+            f"max {error.max():.2f} mm, {1e3 * np.median(times):.0f} ms; predicted p95 covers {100 * covered:.0f} %"
+        )
+        self.figures[name] = {
+            "count": count,
+            "success": good / count,
+            "medianTreMm": float(np.median(error)),
+            "ms": 1e3 * float(np.median(times)),
+        }
+
+    def hardTerms(self, count: int) -> None:
+        """What every effect costs alone."""
+        none = Hardness(noiseMm=0.0, outlierShare=0.0, jitterMm=0.0, depthScale=0.0, beamHalfWidthMm=0.4, gapShare=0.0)
+        terms = {
+            "none of them": none,
+            "noise 0.7 mm": dataclasses.replace(none, noiseMm=0.7),
+            "outliers 30 %": dataclasses.replace(none, outlierShare=0.3),
+            "jitter 0.3 mm": dataclasses.replace(none, jitterMm=0.3),
+            "depth scale 2 %": dataclasses.replace(none, depthScale=0.02),
+            "beam 3 mm thick": dataclasses.replace(none, beamHalfWidthMm=1.5),
+            "gaps 25 %": dataclasses.replace(none, gapShare=0.25),
+            "all together": Hardness(outlierShare=0.3),
+        }
+        blind = dataclasses.replace(WITHOUT_LEVELS, refinement=dataclasses.replace(FROZEN.refinement, depthScaleSigma=0.0))
+        self.figures["terms"] = {}
+        for name, hardness in terms.items():
+            errors, blindErrors = [], []
+            for _ in range(count):
+                sweep = self.sweep(hardness)
+                start = startNear(sweep, self.random, 10.0, 10.0)
+                fits = [
+                    registerSurface(sweep.points, self.surface, initialReferenceToRas=start, parameters=p) for p in (WITHOUT_LEVELS, blind)
+                ]
+                errors.append(self.error(sweep, fits[0].referenceToRas))
+                blindErrors.append(self.error(sweep, fits[1].referenceToRas))
+            print(
+                f"  {name:16s} TRE median {np.median(errors):.2f} max {max(errors):.2f} mm; without the depth scale {np.median(blindErrors):.2f} mm"
+            )
+            self.figures["terms"][name] = float(np.median(errors))
+
+    def wrongFits(self, count: int) -> None:
+        """Right fits must be trusted, wrong ones doubted: wrong level, wrong place, CT without the scanned levels."""
+        right = alarms = 0
+        levelMs = []
+        while right < count:
+            sweep = self.pool[right % len(self.pool)] if right < len(self.pool) else self.sweep(Hardness(outlierShare=0.3, levelCount=2.5))
+            start = startNear(sweep, self.random, 20.0, 20.0)
+            began = time.perf_counter()
+            fit = registerSurface(sweep.points, self.surface, initialReferenceToRas=start, parameters=FROZEN)
+            levelMs.append(1e3 * (time.perf_counter() - began))
+            if self.error(sweep, fit.referenceToRas) < SUCCESS_MM:
+                right += 1
+                alarms += not fit.trusted
+        half = self.spine.names[: len(self.spine.names) // 2], self.spine.names[len(self.spine.names) // 2 :]
+        partial = [surfaceOf(self.spine, only=names) for names in half]
+        narrow = dataclasses.replace(FROZEN, search=dataclasses.replace(FROZEN.search, radiusMm=8.0, radiusDeg=10.0, starts=96))
+        wrong = caught = 0
+        kinds: dict[str, list[int]] = {"one level off": [0, 0], "wrong place": [0, 0], "CT without the level": [0, 0]}
+        number = 0
+        while wrong < count:
+            kind = list(kinds)[number % 3]
+            sweep = self.pool[number % len(self.pool)] if number % 2 else self.sweep(Hardness(outlierShare=0.3, levelCount=2.5))
+            number += 1
+            surface = self.surface
+            if kind == "one level off":
+                place = transformPoints(sweep.referenceToRas, sweep.points.pointsReference.mean(axis=0)[None])[0]
+                start = shiftAlongSpine(sweep.referenceToRas, place, surface, float(self.random.choice([-1, 1])) * surface.pitchMm)
+                fit = registerSurface(sweep.points, surface, initialReferenceToRas=start, parameters=narrow)
+            elif kind == "wrong place":
+                start = startNear(sweep, self.random, 60.0, 60.0)
+                fit = registerSurface(sweep.points, surface, initialReferenceToRas=start, parameters=narrow)
+            else:
+                hidden = partial[0] if sweep.centreRas[2] < self.spine.centres[:, 2].mean() else partial[1]
+                fit = registerSurface(
+                    sweep.points, hidden, initialReferenceToRas=startNear(sweep, self.random, 20.0, 20.0), parameters=FROZEN
+                )
+            if self.error(sweep, fit.referenceToRas) < 5.0:
+                continue  # it found the right place all the same
+            wrong += 1
+            caught += not fit.trusted
+            kinds[kind][0] += 1
+            kinds[kind][1] += not fit.trusted
+        print(
+            f"  wrong fits caught {caught}/{wrong} (lower bound {100 * lowerBound(caught, wrong):.1f} %): "
+            + ", ".join(f"{name} {hit}/{total}" for name, (total, hit) in kinds.items())
+        )
+        quiet = right - alarms
+        print(f"  right fits trusted {quiet}/{right} (lower bound {100 * lowerBound(quiet, right):.1f} %), {alarms} false alarms")
+        print(f"  with the level check {np.median(levelMs):.0f} ms per registration")
+        self.figures["wrong"] = {
+            "caught": caught / wrong,
+            "caughtLowerBound": lowerBound(caught, wrong),
+            "wrong": wrong,
+            "falseAlarms": alarms / right,
+            "trustedLowerBound": lowerBound(quiet, right),
+            "right": right,
+            "msWithLevelCheck": float(np.median(levelMs)),
+        }
+
+    def perVertebra(self, count: int) -> None:
+        """CT from another position: neighbours turn by 5 degrees and shift by 2 mm (standard deviations of the relative motion)."""
+        rigidErrors, errors, disagreements = [], [], []
+        names = self.spine.names
+        for _ in range(count):
+            motions = [np.eye(4)]
+            for above, below in zip(self.spine.centres[:-1], self.spine.centres[1:]):
+                axis = self.random.normal(size=(2, 3))
+                axis /= np.linalg.norm(axis, axis=1, keepdims=True)
+                rotation = rotationsFromVectors(axis[:1] * np.radians(5.0) * self.random.normal())[0]
+                middle = (above + below) / 2.0
+                motions.append(motions[-1] @ rigidFrom(rotation, middle - rotation @ middle + axis[1] * 2.0 * self.random.normal()))
+            moved = [transformPoints(motion, points) for motion, points in zip(motions, self.spine.points)]
+            bent = spineOf(names, moved, list(self.spine.triangles))
+            sweep = makeSweep(bent, self.dense.moved(motions), self.random, Hardness(levelCount=4.0, outlierShare=0.2))
+            rigid = registerSurface(
+                sweep.points, self.surface, initialReferenceToRas=startNear(sweep, self.random, 10.0, 10.0), parameters=WITHOUT_LEVELS
+            )
+            fit = registerPerVertebra(sweep.points, self.surface, rigid)
+            for disc in sweep.discs:
+                upper, lower = (names.index(name) for name in disc.split("-"))
+                ends = self.spine.endplates[disc]
+                truth = (transformPoints(motions[upper], ends[0][None])[0] + transformPoints(motions[lower], ends[1][None])[0]) / 2.0
+                truth = transformPoints(rigid.referenceToRas @ invertRigid(sweep.referenceToRas), truth[None])[0]
+                shift = fit.movedDisc(disc, upper + 1, lower + 1, *ends)
+                errors.append(float(np.linalg.norm(np.array(shift.movedRas) - truth)))
+                rigidErrors.append(float(np.linalg.norm(np.array(shift.plannedRas) - truth)))
+                disagreements.append(shift.disagreementMm)
+        print(
+            f"  {len(errors)} discs: one rigid transform mean {np.mean(rigidErrors):.2f} mm, per vertebra mean {np.mean(errors):.2f}, "
+            f"p95 {np.quantile(errors, 0.95):.2f}, max {max(errors):.2f} mm; endplates disagree by {np.median(disagreements):.1f} mm (median)"
+        )
+        self.figures["perVertebra"] = {
+            "meanTreMm": float(np.mean(errors)),
+            "rigidMeanTreMm": float(np.mean(rigidErrors)),
+            "discs": len(errors),
+        }
+
+    def peers(self, count: int, largestStarts: int) -> None:
+        """Speed and success on the same cases, interleaved; 5,000 points against 170,000 triangles."""
+        mesh = meshOf(self.spine, 170000)
+        target = TargetCloud(mesh, self.surface.pointsRas)
+        gicp = SmallGicp(target)
+        print(
+            f"  target {mesh.GetNumberOfPolys()} triangles; point-to-plane peers get its {len(target.points)} vertices visible from behind"
+        )
+        starts = [n for n in (1, 4, 16, 64, 128) if n <= largestStarts]
+        methods: dict[str, Any] = {
+            "ours": lambda p, s: registerSurface(p, self.surface, initialReferenceToRas=s, parameters=WITHOUT_LEVELS).referenceToRas,
+            "vtkICP": lambda p, s: vtkIcp(p.pointsReference, mesh, s),
+            "trimmed point-to-plane": lambda p, s: trimmedPointToPlane(p.pointsReference, target, s),
+        }
+        for n in starts:
+            methods[f"small_gicp x{n}"] = lambda p, s, n=n: gicp.align(p.pointsReference, s, n, 20.0, 20.0)
+        try:
+            import open3d  # noqa: F401
+
+            methods["Open3D Tukey"] = lambda p, s: open3dPointToPlane(p.pointsReference, target, s)
+        except ImportError:
+            print("  Open3D is not installed: left out")
+        times: dict[str, list[float]] = {name: [] for name in methods}
+        errors: dict[str, list[float]] = {name: [] for name in methods}
+        for number in range(count):
+            sweep = self.sweep(Hardness(outlierShare=(0.1, 0.3)[number % 2]))
+            start = startNear(sweep, self.random, 20.0, 20.0)
+            for name, method in methods.items():
+                began = time.perf_counter()
+                found = method(sweep.points, start)
+                times[name].append(1e3 * (time.perf_counter() - began))
+                errors[name].append(self.error(sweep, found))
+        ours = float(np.median(times["ours"]))
+        success = {name: float((np.array(values) < SUCCESS_MM).mean()) for name, values in errors.items()}
+        for name in methods:
+            print(
+                f"  {name:24s} {np.median(times[name]):8.1f} ms  {np.median(times[name]) / ours:6.1f}x  under 2 mm {100 * success[name]:5.1f} %  "
+                f"TRE median {np.median(errors[name]):5.2f} mm"
+            )
+        equal = next((f"small_gicp x{n}" for n in starts if success[f"small_gicp x{n}"] >= success["ours"] - 1e-9), "")
+        best = equal or max((f"small_gicp x{n}" for n in starts), key=lambda name: success[name])
+        print(f"  equal-success peer: {equal or 'none up to ' + str(starts[-1]) + ' starts; compared with the best, ' + best}")
+        self.figures["peers"] = {
+            "oursMs": ours,
+            "vtkIcpRatio": float(np.median(times["vtkICP"])) / ours,
+            "equalSuccessPeer": equal,
+            "equalSuccessRatio": float(np.median(times[best])) / ours,
+            "success": success,
+        }
+
+    def outlierSweep(self, count: int) -> None:
+        """Success against the share of outliers, starts within 10 mm and 10 deg as for a decent marker fit."""
+        mesh = meshOf(self.spine, 170000)
+        target = TargetCloud(mesh, self.surface.pointsRas)
+        gentle = Hardness(jitterMm=0.0, depthScale=0.0, beamHalfWidthMm=0.4, gapShare=0.0)
+        self.figures["outliers"] = {}
+        for share in (0.0, 0.1, 0.3):
+            errors: dict[str, list[float]] = {"ours": [], "vtkICP": [], "trimmed": []}
+            for _ in range(count):
+                sweep = self.sweep(dataclasses.replace(gentle, outlierShare=share))
+                start = startNear(sweep, self.random, 10.0, 10.0)
+                ours = registerSurface(sweep.points, self.surface, initialReferenceToRas=start, parameters=WITHOUT_LEVELS).referenceToRas
+                errors["ours"].append(self.error(sweep, ours))
+                errors["vtkICP"].append(self.error(sweep, vtkIcp(sweep.points.pointsReference, mesh, start)))
+                errors["trimmed"].append(self.error(sweep, trimmedPointToPlane(sweep.points.pointsReference, target, start)))
+            line = ", ".join(
+                f"{name} {100 * np.mean(np.array(e) < 2.0):.0f} % (median {np.median(e):.2f} mm)" for name, e in errors.items()
+            )
+            print(f"  outliers {100 * share:2.0f} %: under 2 mm: {line}")
+            self.figures["outliers"][f"{share:.1f}"] = {name: float(np.mean(np.array(e) < 2.0)) for name, e in errors.items()}
+
+    def scaling(self, repeats: int) -> None:
+        """Cost against the number of points and the density of the surface."""
+        byPoints, bySurface = {}, {}
+        sweeps = {count: self.sweep(Hardness(pointCount=count, frameCount=240)) for count in (2000, 5000, 20000)}
+        fine = dataclasses.replace(self.surface, spacingMm=self.surface.spacingMm)
+        twice = np.concatenate([fine.pointsRas, fine.pointsRas + 1e-3])
+        dense = dataclasses.replace(
+            fine, pointsRas=twice, normalsRas=np.tile(fine.normalsRas, (2, 1)), pointLabels=np.tile(fine.pointLabels, 2)
+        )
+        dense.coarseTable.distances(np.zeros((1, 3)))
+        timesPoints: dict[int, list[float]] = {count: [] for count in sweeps}
+        timesSurface: dict[str, list[float]] = {"1x": [], "2x": []}
+        for _ in range(repeats):
+            for count, sweep in sweeps.items():
+                start = startNear(sweep, self.random, 10.0, 10.0)
+                began = time.perf_counter()
+                registerSurface(sweep.points, self.surface, initialReferenceToRas=start, parameters=WITHOUT_LEVELS)
+                timesPoints[count].append(1e3 * (time.perf_counter() - began))
+            for name, surface in (("1x", self.surface), ("2x", dense)):
+                began = time.perf_counter()
+                registerSurface(sweeps[5000].points, surface, initialReferenceToRas=start @ np.eye(4), parameters=WITHOUT_LEVELS)
+                timesSurface[name].append(1e3 * (time.perf_counter() - began))
+        for count, values in timesPoints.items():
+            byPoints[len(sweeps[count].points)] = float(np.median(values))
+        bySurface = {name: float(np.median(values)) for name, values in timesSurface.items()}
+        print("  points: " + ", ".join(f"{count}: {ms:.1f} ms" for count, ms in byPoints.items()))
+        print(
+            "  surface samples: "
+            + ", ".join(f"{name}: {ms:.1f} ms" for name, ms in bySurface.items())
+            + " (triangles only enter the table)"
+        )
+        self.figures["scaling"] = {"pointsMs": {str(count): ms for count, ms in byPoints.items()}, "surfaceMs": bySurface}
+
+
+def main() -> None:
+    """Run everything and print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--full", action="store_true", help="more cases for the slow peers and per-vertebra")
+    parser.add_argument("--quick", action="store_true", help="a few cases of everything, to see that it runs")
+    options = parser.parse_args()
+    few = options.quick
+    began = time.perf_counter()
+    print(__doc__)
+    bench = Bench(6 if few else 100)
+    print(
+        f"Held-out spine {'-'.join(bench.spine.names)}: surface {bench.surfaceSec:.2f} s, distance table {bench.tableSec:.2f} s (once per CT)"
+    )
+    print("Capture range (all hard terms, outliers 0/10/30 % in turn)")
+    bench.capture(12 if few else 500, 20.0, "within20")
+    bench.capture(12 if few else 300, 30.0, "within30")
+    print("Each hard term alone")
+    bench.hardTerms(2 if few else 8)
+    print("Wrong fits, at the default thresholds")
+    bench.wrongFits(9 if few else 360)
+    print("Per vertebra")
+    bench.perVertebra(2 if few else 60 if options.full else 16)
+    print("Peers (one run, interleaved)")
+    bench.peers(2 if few else 40 if options.full else 10, 4 if few else 128 if options.full else 64)
+    print("Outliers")
+    bench.outlierSweep(2 if few else 20 if options.full else 6)
+    print("Cost")
+    bench.scaling(2 if few else 12)
+    print("Published, on cadavers and phantoms with real ultrasound (simulation is not a cadaver):")
+    print(
+        "  Gueziri 2019 median TRE 1.48 mm, 84 % under 2 mm, 11 s on a GPU; Yan 2012 1.65 mm, 83 %; capture 23.8 mm / 46 deg (stereovision, 2 manual pairs)"
+    )
+    figures = bench.figures
+    bars = {
+        "medianTre": figures["within20"]["medianTreMm"] <= 0.8,
+        "capture20": figures["within20"]["success"] >= 0.99,
+        "capture30": figures["within30"]["success"] >= 0.95,
+        "wrongCaught": figures["wrong"]["caught"] >= 0.99,
+        "falseAlarms": figures["wrong"]["falseAlarms"] <= 0.02,
+        "perVertebra": figures["perVertebra"]["meanTreMm"] <= 1.5,
+        "vtkIcp20x": figures["peers"]["vtkIcpRatio"] >= 20.0,
+        "equalPeer30x": figures["peers"]["equalSuccessRatio"] >= 30.0,
+    }
+    print("Bars: " + ", ".join(f"{name} {'met' if met else 'NOT MET'}" for name, met in bars.items()))
+    print(f"Took {time.perf_counter() - began:.0f} s")
+    print(json.dumps({"benchmark": "surface_registration", **figures, "bars": bars}))
+
+
+if __name__ == "__main__":
+    main()
