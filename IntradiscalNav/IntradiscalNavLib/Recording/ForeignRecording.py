@@ -23,12 +23,11 @@ def readForeignRecording(path: pathlib.Path | str) -> RecordedProcedure:
     times = times - times[0] if len(times) else times
     poses = {}
     for name, matrices in recording.transforms.items():
-        finite = np.isfinite(matrices).all(axis=(1, 2))
+        finite = np.array([bool(np.isfinite(matrix).all()) for matrix in matrices])
         statuses = np.array([status == "OK" for status in recording.statuses.get(name, ("OK",) * len(matrices))], bool)
         order = np.argsort(times, kind="stable")
-        poses[name] = PoseSeries(
-            name, times[order], np.where(finite[:, None, None], matrices, np.eye(4))[order], (finite & statuses)[order]
-        )
+        usable = np.where(finite[:, None, None], matrices, np.eye(4))
+        poses[name] = PoseSeries(name, times[order], usable[order], (finite & statuses)[order])
     images = times if recording.imageFrames is not None else np.zeros(0)
     return RecordedProcedure(
         durationSec=float(times.max()) if len(times) else 0.0,

@@ -169,7 +169,7 @@ def _follow(
         for step in (1, -1):
             position, slope, missed = seed, np.zeros(2), 0
             row = start
-            while 0 <= row < len(profile) and missed * search.stepMm <= search.maximumGapMm:
+            while 0 <= row < len(profile) and missed * search.stepMm <= search.maximumGapMm and np.hypot(*position) <= search.radiusMm:
                 center, peak = _centroid(profile[row], u, v, position, 1.5)
                 if peak > search.minimumContrastHu and np.linalg.norm(center - position) < 0.8:
                     chain[row] = (center, peak)
