@@ -109,7 +109,7 @@ def detectMarkers(voxels: npt.NDArray[Any], ijkToRas: npt.ArrayLike, parameters:
         extent = candidate.extentMm(spacing)
         middle = 0.5 * (candidate.indices.min(axis=0) + candidate.indices.max(axis=0))
         radius = float(np.clip(0.5 * extent.max(), 1.5, 0.5 * chosen.maxDiameterMm + 0.5))
-        shape = measureCandidate(volume, middle, radius, 0.5 * chosen.maxDiameterMm + 1.0)
+        shape = measureCandidate(volume, middle, radius, 0.5 * chosen.maxDiameterMm + 1.0, chosen.maxHeightMm)
         if shape is None or not _isMarker(shape, chosen, spacing):
             continue
         markers.append(_describe(shape, volume.viewToRas, spacing))

@@ -42,7 +42,9 @@ class MarkerShape:
         return float(self.axesMm[0] / self.axesMm[1])
 
 
-def measureCandidate(volume: OrientedVolume, centerView: FloatArray, radiusMm: float, maxRadiusMm: float) -> MarkerShape | None:
+def measureCandidate(
+    volume: OrientedVolume, centerView: FloatArray, radiusMm: float, maxRadiusMm: float, maxHeightMm: float
+) -> MarkerShape | None:
     """Measure the object at ``centerView`` (index) whose radius is about ``radiusMm``; None when it lies at the border of the volume.
 
     What exceeds the background (the surroundings' profile across the skin) is the blurred picture of (object - background) inside the
@@ -53,11 +55,16 @@ def measureCandidate(volume: OrientedVolume, centerView: FloatArray, radiusMm: f
     half = np.maximum(np.ceil((radiusMm + 4.5) / spacing).astype(int), 2)
     low = np.maximum(np.rint(centerView).astype(int) - half, 0)
     high = np.minimum(np.rint(centerView).astype(int) + half + 1, volume.view.shape)
+    start = np.asarray(centerView, float) - low
     block = volume.view[low[0] : high[0], low[1] : high[1], low[2] : high[2]].astype(np.float32)
     if min(block.shape) < 3:
         return None
-    start = np.asarray(centerView, float) - low
     background = estimateBackground(block, start, spacing, radiusMm)
+    if not background.known:
+        # Perhaps it stands on a plate, high over the skin: look deeper for the surface.
+        high[1] = min(high[1] + int(maxHeightMm / spacing[1]), volume.view.shape[1])
+        block = volume.view[low[0] : high[0], low[1] : high[1], low[2] : high[2]].astype(np.float32)
+        background = estimateBackground(block, start, spacing, radiusMm)
     excess = block - background.hu
     grid = [np.arange(n, dtype=np.float32) for n in block.shape]
     # Blur along each axis of the view; thick slices widen along their axis.

@@ -23,12 +23,12 @@ from FusionRegistrationLib.RigidTransform import FloatArray
 
 SHAPE_COUNT = 320
 SAMPLES_PER_SHAPE = 24
-ISOTROPIC_SHARE = 0.3
+ISOTROPIC_SHARE = 0.32
 """Prior probability that the FLE is isotropic; the rest is spread over elongated shapes of any direction."""
-ELONGATION = (1.5, 5.0)
+ELONGATION = (2.5, 5.0)
 """Range of the ratio of the long to the short standard deviations of elongated shapes: optical trackers see depth 2-4 times less well than
 the lateral directions, thick slices blur one axis, skin slides along but not across."""
-ACROSS_WEIGHT = 3.0
+ACROSS_WEIGHT = 3.5
 """How much more weight elongation *across* a flat layout of points gets in the bound: the residuals say least about it (N - 3 degrees of
 freedom) and it is what tilts the registration at depth. Chosen so that the bound covers 93-97 % for isotropic FLE and for FLE of 1 : 2 and
 1 : 3 in a random direction (bench_fiducials.py); with the worst case, 1 : 3 exactly across a flat layout and not given, it covers less."""
@@ -138,7 +138,8 @@ def predictTwistUncertainty(
     means = crossCov @ solved[:, :, 6:]
     conditional = twistCov - crossCov @ solved[:, :, :6]
     values, vectors = np.linalg.eigh(conditional)
-    roots = vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]
+    # The symmetric root: it changes smoothly with its matrix, so that like fits get like bounds from the same draws.
+    roots = (vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]) @ np.swapaxes(vectors, 1, 2)
     samples = SAMPLES_PER_SHAPE * (SHAPE_COUNT if shapeKnown else 1)
     normal, stretch = _standardDraws(len(shapes), samples, 0 if knownFleMm is not None else degrees)
     twists = np.swapaxes(means, 1, 2) + np.sqrt(scale)[:, None, None] * stretch[..., None] * (normal @ np.swapaxes(roots, 1, 2))
