@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from .Clock import SCANNER, ClockTime, workstationNow
-from .CtPasses import CtPass, CtPassCount
+from .CtPasses import CtPass, CtPassCount, MixedPatients
 from .DoseUnits import DEFAULT_DOSE_FACTOR, DoseFactor
 from .ProcedureEvent import EventKind, EventSource, ProcedureEvent
 from .ProcedureStore import Addition, ProcedureStore
+
+PATIENT_KEY = "patientKey"
 
 
 def passValues(entry: CtPass) -> dict[str, Any]:
@@ -39,7 +41,11 @@ def _rounded(value: float | None) -> float | None:
 
 
 def logCtPasses(store: ProcedureStore, count: CtPassCount, doseFactor: DoseFactor = DEFAULT_DOSE_FACTOR) -> tuple[ProcedureEvent, ...]:
-    """Write the count into the log. Sent again with more acquisitions or a later dose report, entries are revised, never doubled."""
+    """Write the count into the log. Sent again with more acquisitions or a later dose report, entries are revised, never doubled.
+
+    Raises MixedPatients when the log already holds passes of another patient.
+    """
+    _checkPatient(store, count)
     fallback = count.firstImage()
     additions = []
     keys: set[str] = set()
@@ -64,6 +70,22 @@ def logCtPasses(store: ProcedureStore, count: CtPassCount, doseFactor: DoseFacto
     for name, value in facts.items():
         store.setDetail(name, value, reason="CT passes counted")
     return events
+
+
+def _checkPatient(store: ProcedureStore, count: CtPassCount) -> None:
+    """The case keeps a keyed hash of its patient; blank patients (de-identified images) can't be told apart and pass."""
+    if not count.patientKey:
+        return
+    key = store.keyOf(f"patient {count.patientKey}")
+    try:
+        known = store.event(f"detail:{PATIENT_KEY}").values.get("value")
+    except KeyError:
+        store.setDetail(PATIENT_KEY, key)
+        return
+    if known != key:
+        raise MixedPatients(
+            f"These files are of another patient than case '{store.pseudonym}'; nothing was logged. Open that patient's case"
+        )
 
 
 def lastInjectionIn(store: ProcedureStore) -> ClockTime | None:

@@ -237,6 +237,9 @@ class _Reader:
             elif offset + length > size:
                 raise self.fail(f"cut at byte {size}, inside element ({group:04X},{element:04X})")
             offset += length
+        else:
+            # Every kind of instance has content beyond the wanted elements: the end of the file here is a cut between two of them.
+            raise self.fail(f"cut at byte {size}, before its content")
         self.decode(raw, order, found)
 
     def skipSequence(self, offset: int, order: str, explicit: bool, depth: int) -> int:
@@ -282,7 +285,7 @@ class _Reader:
         for tag, data in raw.items():
             if not data:
                 continue
-            if data.isascii():
+            if data.isascii() and b"\x1b" not in data:  # ISO 2022 switches alphabets by escapes in ASCII
                 text = data.decode("ascii").strip("\0 ")
             else:
                 text = decodeText(data, raw.get(0x00080005, b""))

@@ -26,7 +26,7 @@ EVENT_NAMES: Mapping[EventKind, str] = {
     EventKind.REMARK: "Remark",
     EventKind.WARNING: "Warning",
 }
-HIDDEN_DETAILS = ("countingRule", "dlpSource", "separateAcquisitions")
+HIDDEN_DETAILS = ("countingRule", "dlpSource", "separateAcquisitions", "patientKey")
 FOOT = (
     "Research software, not a medical device. Pseudonymised: dates are shifted by a whole number of weeks; "
     "times of day are as the clock showed them."

@@ -20,6 +20,7 @@ from typing import Any
 from .CaseIdentity import CaseIdentity, IdentityRemoved, createIdentity, readIdentity, removeIdentity, writeIdentity
 from .Clock import ClockTime, workstationNow
 from .EventJournal import EventJournal
+from .ProcedureDetails import checkDetail, checkInjection
 from .ProcedureEvent import EventKind, EventSource, ProcedureEvent, checkedValues, eventFromJson, eventToJson
 from .StoreRecovery import RecoveryReport, recoverDatabase
 
@@ -156,6 +157,8 @@ class ProcedureStore:
         for addition in additions:
             values = dict(addition.values or {})
             checkedValues(values)
+            if addition.kind is EventKind.INJECTION:
+                checkInjection(values)
             moment = addition.time or workstationNow()
             event = ProcedureEvent(
                 eventId=addition.eventId or uuid.uuid4().hex,
@@ -182,7 +185,7 @@ class ProcedureStore:
     ) -> ProcedureEvent:
         """Correct an entry; the old value stays in its history. values replaces the values named in it, others stay.
 
-        Raises KeyError for an unknown eventId.
+        Raises KeyError for an unknown eventId, IdentityRemoved for a new time after the identity was deleted.
         """
         current = self.event(eventId)
         changed = replace(
@@ -195,6 +198,8 @@ class ProcedureStore:
             withdrawn=current.withdrawn if withdrawn is None else withdrawn,
         )
         checkedValues(changed.values)
+        if changed.kind is EventKind.INJECTION and not changed.withdrawn:
+            checkInjection(changed.values)
         return self._write([changed])[0]
 
     def withdrawEvent(self, eventId: str, *, author: str = "", reason: str = "") -> ProcedureEvent:
@@ -202,17 +207,18 @@ class ProcedureStore:
         return self.correctEvent(eventId, author=author, reason=reason, withdrawn=True)
 
     def setDetail(self, name: str, value: Any, *, author: str = "", reason: str = "") -> ProcedureEvent:
-        """Set a fact about the procedure (see ProcedureDetails for the names); the earlier value stays in its history."""
+        """Set a fact about the procedure (see ProcedureDetails for the names); the earlier value stays in its history.
+
+        Raises ValueError for an impossible value of a known fact.
+        """
+        checkDetail(name, value)
         eventId = f"detail:{name}"
         try:
             current = self.event(eventId)
         except KeyError:
             current = None
         if current is None:
-            moment = workstationNow() if self.identity is not None else None
-            if moment is None:
-                raise IdentityRemoved(self._closedText())
-            return self.addEvent(EventKind.DETAIL, time=moment, values={"name": name, "value": value}, eventId=eventId, author=author)
+            return self.addEvent(EventKind.DETAIL, values={"name": name, "value": value}, eventId=eventId, author=author)
         if current.values.get("value") == value and not current.withdrawn:
             return current
         return self.correctEvent(eventId, values={"value": value}, author=author, reason=reason, withdrawn=False)

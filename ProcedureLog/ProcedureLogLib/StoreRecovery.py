@@ -36,7 +36,7 @@ def recoverDatabase(databasePath: Path, journal: EventJournal, schema: str) -> R
     if not databasePath.exists() and not content.entries:
         return RecoveryReport()
     messages = [f"Line {number} of {journal.path.name} was cut or damaged and is passed over." for number in content.damagedLines]
-    reason = _damage(databasePath)
+    reason = _damage(databasePath, content.entries)
     damagedFile: Path | None = None
     salvaged: list[str] = []
     if reason:
@@ -55,7 +55,7 @@ def recoverDatabase(databasePath: Path, journal: EventJournal, schema: str) -> R
         connection.executescript(schema)
         before = _entries(connection)
         known = set(before)
-        missing = [entry for entry in dict.fromkeys([*salvaged, *content.entries]) if entry not in known]
+        missing = [entry for entry in dict.fromkeys([*content.entries, *salvaged]) if entry not in known]
         restored = 0
         for entry in missing:
             event = eventFromJson(json.loads(entry))
@@ -63,7 +63,7 @@ def recoverDatabase(databasePath: Path, journal: EventJournal, schema: str) -> R
             restored += connection.execute(INSERT, row).rowcount
         connection.commit()
         if restored:
-            source = f"{len(salvaged)} from the damaged database, the rest from {journal.path.name}" if salvaged else journal.path.name
+            source = f"{journal.path.name} and the damaged database" if salvaged else journal.path.name
             messages.append(f"{restored} entries were brought back ({source}).")
         written = set(content.entries)
         short = [entry for entry in _entries(connection) if entry not in written]
@@ -78,8 +78,8 @@ def recoverDatabase(databasePath: Path, journal: EventJournal, schema: str) -> R
     return RecoveryReport(tuple(messages), restored, damagedFile)
 
 
-def _damage(path: Path) -> str:
-    """Why the database can't be trusted; empty when it can."""
+def _damage(path: Path, copies: tuple[str, ...]) -> str:
+    """Why the database can't be trusted; empty when it can. copies: the checksummed entries of the journal."""
     if not path.exists():
         return "the file is missing"
     try:
@@ -87,8 +87,10 @@ def _damage(path: Path) -> str:
             found = connection.execute("PRAGMA integrity_check").fetchone()[0]
             if found != "ok":
                 return str(found).splitlines()[0]
+            second = {_place(copy): copy for copy in copies}
             for row in connection.execute("SELECT entry FROM revisions"):
-                eventFromJson(json.loads(row[0]))
+                if second.get(_place(row[0]), row[0]) != row[0]:
+                    return "an entry differs from its second copy"
             return ""
     except sqlite3.OperationalError as error:
         if "no such table" in str(error):
@@ -96,8 +98,14 @@ def _damage(path: Path) -> str:
         if "locked" in str(error) or "unable to open" in str(error):
             raise RuntimeError(f"{path} can't be opened: {error}; close the other program or check the folder's rights") from error
         return str(error)
-    except (sqlite3.DatabaseError, ValueError) as error:
+    except (sqlite3.DatabaseError, ValueError, TypeError, AttributeError) as error:
         return str(error)
+
+
+def _place(entry: str) -> tuple[str, int]:
+    """Which revision of which event an entry is. Raises ValueError when it can't be read."""
+    event = eventFromJson(json.loads(entry))
+    return event.eventId, event.revision
 
 
 def _salvage(path: Path) -> list[str]:
@@ -105,11 +113,14 @@ def _salvage(path: Path) -> list[str]:
     found: list[str] = []
     if not path.exists():
         return found
-    with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(path, timeout=10.0)) as connection:
+    # A damaged schema can break even the text of SQLite's error (UnicodeDecodeError, a ValueError).
+    with contextlib.suppress(sqlite3.Error, ValueError), contextlib.closing(sqlite3.connect(path, timeout=10.0)) as connection:
+        connection.text_factory = bytes
         for row in connection.execute("SELECT entry FROM revisions ORDER BY number"):
-            with contextlib.suppress(ValueError, TypeError):
-                eventFromJson(json.loads(row[0]))
-                found.append(row[0])
+            with contextlib.suppress(ValueError, TypeError, AttributeError):
+                text = row[0].decode("utf-8")
+                eventFromJson(json.loads(text))
+                found.append(text)
     return found
 
 
