@@ -75,7 +75,7 @@ class ProcedureChecks:
         if check.state is not before:
             values = {"medianMm": check.medianMm, "biasMm": check.biasMm, "withinGoodShare": check.withinGoodShare}
             self.session.note(state.timeSec, "check", f"arch superimposition {before.value} -> {check.state.value}", **values)
-            self._publish()
+        self._publish()
         return check
 
     def verify(
