@@ -74,6 +74,7 @@ class FusionRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         table = self.ui.residualsTable
         table.setColumnCount(3)
         table.setHorizontalHeaderLabels([_("Point"), _("Residual"), _("Left out")])
+        table.setWordWrap(False)
         table.verticalHeader().hide()
         table.horizontalHeader().setStretchLastSection(True)
         self.setParameterNode(self.logic.getParameterNode())

@@ -76,6 +76,7 @@ class ProcedureLogWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         table = self.ui.eventsTable
         table.setColumnCount(3)
         table.setHorizontalHeaderLabels([_("Time"), _("Event"), _("Entry")])
+        table.setWordWrap(False)
         table.verticalHeader().hide()
         table.horizontalHeader().setStretchLastSection(True)
 
@@ -154,6 +155,7 @@ class ProcedureLogWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
                 item.setToolTip(text)
                 table.setItem(row, column, item)
         table.resizeColumnToContents(0)
+        table.resizeRowsToContents()
         table.scrollToBottom()
         self.ui.caseLabel.text = self.logic.caseText(self._parameterNode) if self._parameterNode else ""
         self.ui.figuresLabel.text = self.logic.figuresText(self._parameterNode) if self._parameterNode else ""

@@ -301,7 +301,11 @@ class FusionRegistrationLogic(ScriptedLoadableModuleLogic):
     def _accept(self, parameterNode, fit):
         """Set the transform and keep the fit with its quality in the scene."""
         if parameterNode.referenceToRas is None:
-            parameterNode.referenceToRas = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "ReferenceToRas")
+            # a live stream has made the transform tree already: its registration node is the one to use
+            node = slicer.mrmlScene.GetFirstNodeByName("ReferenceToRas")
+            if node is None or not node.IsA("vtkMRMLLinearTransformNode"):
+                node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "ReferenceToRas")
+            parameterNode.referenceToRas = node
         if parameterNode.fit is None:
             parameterNode.fit = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTextNode", "RegistrationQuality")
         slicer.util.updateTransformMatrixFromArray(parameterNode.referenceToRas, fit.fromToTo)

@@ -92,10 +92,9 @@ class PanelHost:
         palette = qt.QPalette(qt.QColor(50, 50, 50) if dark else qt.QColor(239, 239, 239))
         self.application.setPalette(palette)
         parent = widget.parent
-        parent.resize(widthPixels, max(parent.sizeHint().height(), parent.minimumSizeHint().height()))
-        self.application.processEvents()
-        parent.resize(widthPixels, parent.sizeHint().height())
-        self.application.processEvents()
+        for _ in range(2):  # word wrap settles at the second pass
+            parent.resize(widthPixels, max(parent.layout().totalHeightForWidth(widthPixels), parent.minimumSizeHint().height()))
+            self.application.processEvents()
         path.parent.mkdir(parents=True, exist_ok=True)
         if not parent.grab().save(str(path)):
             raise OSError(f"The picture {path} can't be written.")

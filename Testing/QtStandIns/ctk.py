@@ -78,6 +78,12 @@ class ctkCollapsibleButton(qt.QAbstractButton):
         hint = layout.totalSizeHint() if layout is not None and self.checked else QtCore.QSize(120, self._barHeight())
         return QtCore.QSize(max(hint.width(), 120), max(hint.height(), self._barHeight()))
 
+    def hasHeightForWidth(self) -> bool:
+        return bool(self.checked and self.layout() is not None and self.layout().hasHeightForWidth())
+
+    def heightForWidth(self, width: int) -> int:
+        return int(self.layout().totalHeightForWidth(width))
+
     def minimumSizeHint(self) -> Any:
         layout = self.layout()
         return layout.totalMinimumSize() if layout is not None and self.checked else QtCore.QSize(60, self._barHeight())

@@ -1,0 +1,50 @@
+"""What the guidance needs, out of the plan, the anatomy and the registration."""
+
+import numpy as np
+
+LIMITS_MM = {"dura": 4.0, "vessel": 5.0, "bowel": 5.0, "kidney": 5.0}
+NERVE_REACH_MM = 30.0
+"""Nerves farther from the path than this can't be reached by a needle that strays within its uncertainty."""
+
+
+def riskStructures(anatomy, entryRas, targetRas, rootLimitMm):
+    """Modelled nerves near the path, vessels, bowel and kidneys of the segmentation, each with its limit."""
+    from IntradiscalNavLib.Guidance.StructureClearance import RiskStructure
+    from IntradiscalNavLib.Guidance.StructureDistance import distanceFromFunction, distanceFromMask
+    from IntradiscalNavLib.Planning.StructureNames import StructureKind
+
+    along = np.linspace(0, 1, 40)[:, None] * (np.asarray(entryRas) - targetRas) + targetRas
+    structures = []
+    for nerve in anatomy.nerves:
+        points = np.asarray(nerve.pointsRas, float)
+        if np.linalg.norm(points[:, None] - along[None], axis=2).min() <= NERVE_REACH_MM:
+            bounds = np.stack([points.min(axis=0) - 25, points.max(axis=0) + 25], axis=1)
+            limit = LIMITS_MM["dura"] if nerve.kind == "dura" else rootLimitMm
+            structures.append(RiskStructure(distanceFromFunction(nerve.name, nerve.distanceMm, bounds, 1.5), limit))
+    for kind in (StructureKind.VESSEL, StructureKind.BOWEL, StructureKind.KIDNEY):
+        mask = np.isin(anatomy.labels, anatomy.labelValues(kind))
+        if mask.any():
+            structures.append(RiskStructure(distanceFromMask(kind.value, mask, anatomy.ijkToRas, spacingMm=2.0), LIMITS_MM[kind.value]))
+    return tuple(structures)
+
+
+def tipErrorModel(fit, patientTracked):
+    """TipErrorModel that starts from a registration (RigidFit, SurfaceFit or None)."""
+    from IntradiscalNavLib.Guidance.TipUncertainty import RegistrationCovariance, SensorNoise, TipErrorModel
+
+    if fit is None:
+        return TipErrorModel()
+    center = fit.centerTo if hasattr(fit, "centerTo") else fit.centreRas
+    return TipErrorModel(
+        registration=RegistrationCovariance(fit.covariance, center),
+        referenceNoise=SensorNoise() if patientTracked else None,
+        referenceOriginRas=fit.fromToTo[:3, 3] if patientTracked else None,
+    )
+
+
+def needlePlan(entryRas, targetRas, level, side, lengthMm, needleTipToNeedle):
+    from IntradiscalNavLib.Guidance.ActiveNeedle import NeedlePlan
+    from IntradiscalNavLib.Guidance.Guidance import NeedleShape
+    from IntradiscalNavLib.Guidance.PathFrame import pathFrame
+
+    return NeedlePlan(f"{level} {side}", f"disc {level}", pathFrame(entryRas, targetRas), NeedleShape(lengthMm=lengthMm), needleTipToNeedle)

@@ -1,0 +1,477 @@
+"""Maps nodes to IntradiscalNavLib and back; needs no panel."""
+
+import enum
+import pathlib
+import time
+
+import numpy as np
+import slicer
+from FusionRegistrationPanel.FusionRegistrationLogic import FusionRegistrationLogic
+from ProcedureLogPanel.ProcedureLogLogic import ProcedureLogLogic
+from slicer.i18n import tr as _
+from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
+
+from . import Workflow
+from .AnatomyInput import anatomyOf
+from .AnatomySurfaces import addAnatomyModels
+from .GuidanceInput import needlePlan, riskStructures, tipErrorModel
+from .IntradiscalNavParameterNode import IntradiscalNavParameterNode
+from .StreamConnection import IMAGE, StreamConnection
+
+SAME_POINT_MM = 0.05
+
+
+class NavigationAction(enum.Enum):
+    """What the panel's buttons and a script can ask for; the value is the name of the logic's method."""
+
+    Connect = "connect"
+    LoadDeviceSet = "loadDeviceSet"
+    Plan = "plan"
+    OtherPath = "otherPath"
+    Guide = "startGuidance"
+    Freeze = "freeze"
+    Record = "startRecording"
+    Save = "saveScene"
+    Rehearse = "startRehearsal"
+    RehearseNext = "rehearseNext"
+
+
+class IntradiscalNavLogic(ScriptedLoadableModuleLogic):
+    """Connection, plan, guidance and recording of one procedure.
+
+    logic = IntradiscalNavLogic()
+    parameterNode = logic.getParameterNode()
+    logic.connect(parameterNode)
+    while True:
+        logic.tick(parameterNode)
+    """
+
+    def __init__(self):
+        ScriptedLoadableModuleLogic.__init__(self)
+        self.registration = FusionRegistrationLogic()
+        self.procedureLog = ProcedureLogLogic()
+        self.rehearsal = None
+        self.layoutHost = None
+        """Shows the navigation views: an object with `showLayout()` and `attachNumbers(views)`; the panel sets itself here."""
+        self._reset()
+
+    def _reset(self):
+        self.connection = None
+        self.session = self.updater = self.views = self.state = None
+        self.reachedTarget = False
+        self.trajectories = ()
+        self._anatomy = self._anatomyKey = None
+        self._registrationStamp = None
+        self._savedStamp = None
+
+    def getParameterNode(self):
+        return IntradiscalNavParameterNode(super().getParameterNode())
+
+    def close(self):
+        """End everything that runs: guidance, recording, connection, rehearsal. Call it before the scene is closed."""
+        self.stopGuidance()
+        if self.connection is not None:
+            self.connection.disconnect()
+        if self.rehearsal is not None:
+            self.rehearsal.stop()
+            self.rehearsal = None
+        self._reset()
+
+    # --- what can be done now
+
+    def whyNot(self, parameterNode, action):
+        """Why a NavigationAction can't be done now; empty if it can."""
+        if action is NavigationAction.Connect:
+            return "" if parameterNode.connection.host.strip() else _("Enter the name or address of the PLUS computer first.")
+        if action is NavigationAction.LoadDeviceSet:
+            path = parameterNode.connection.deviceSet
+            return "" if path != pathlib.Path() and path.is_file() else _("Choose the device-set configuration of PLUS first.")
+        if action is NavigationAction.Plan:
+            if parameterNode.ctVolume is None:
+                return _("Choose the CT first.")
+            return "" if parameterNode.segmentation is not None else _("Choose a segmentation of the vertebrae first.")
+        if action is NavigationAction.OtherPath:
+            return "" if len(self.trajectories) > 1 else _("Plan a path first that has alternatives.")
+        if action is NavigationAction.Guide:
+            return self._whyNotGuide(parameterNode)
+        if action is NavigationAction.Freeze:
+            if self.state is None:
+                return _("Start the guidance first.")
+            return "" if self.views is not None else _("Show the navigation views first.")
+        if action is NavigationAction.Record:
+            return self._whyNotRecord(parameterNode)
+        if action is NavigationAction.Save:
+            return "" if parameterNode.caseFolder != pathlib.Path() else _("Choose a folder for the case first.")
+        if action is NavigationAction.RehearseNext:
+            return "" if self.rehearsal is not None else _("Start the simulated procedure first.")
+        return _("The rehearsal is running: stop it first.") if self.rehearsal is not None else ""
+
+    def _whyNotGuide(self, parameterNode):
+        if parameterNode.path is None or parameterNode.path.GetNumberOfDefinedControlPoints() < 2:
+            return _("Plan a path first.")
+        if self.connection is None or self.connection.stream.node("NeedleToReference") is None:
+            return _("Connect first: no needle has arrived yet.")
+        if self.connection.stream.tree.matrix("NeedleTipToNeedle") is None:
+            return _("Load the calibration of the needle first.")
+        return "" if self.registrationFit() is not None else _("Register the CT first.")
+
+    def _whyNotRecord(self, parameterNode):
+        if parameterNode.caseFolder == pathlib.Path():
+            return _("Choose a folder for the case first.")
+        return "" if self.connection is not None and self.connection.isConnecting else _("Connect first: there is nothing to record.")
+
+    def _require(self, parameterNode, action):
+        why = self.whyNot(parameterNode, action)
+        if why:
+            raise ValueError(why)
+
+    # --- connect and calibrate
+
+    def connect(self, parameterNode):
+        """Begin to connect, in the background; `tick` brings the data into the scene."""
+        self._require(parameterNode, NavigationAction.Connect)
+        if self.connection is None:
+            self.connection = StreamConnection(slicer.mrmlScene)
+        self.connection.connect(parameterNode.connection.host.strip(), parameterNode.connection.port)
+
+    def disconnect(self):
+        self.stopGuidance()
+        if self.connection is not None:
+            self.connection.disconnect()
+
+    @property
+    def isConnecting(self):
+        return self.connection is not None and self.connection.isConnecting
+
+    def loadDeviceSet(self, parameterNode):
+        """Take calibrations (ImageToProbe, NeedleTipToNeedle, …) from a PLUS configuration; returns their names."""
+        from IntradiscalNavLib.Streaming.PlusConfiguration import readPlusConfiguration
+
+        self._require(parameterNode, NavigationAction.LoadDeviceSet)
+        configuration = readPlusConfiguration(parameterNode.connection.deviceSet)
+        return self.setCalibrations(configuration.coordinateDefinitions)
+
+    def setCalibrations(self, matrices):
+        """Set calibrations by name (FromToTo -> 4x4); returns their names."""
+        if self.connection is None:
+            self.connection = StreamConnection(slicer.mrmlScene)
+        for name, matrix in matrices.items():
+            self.connection.setFixed(name, np.asarray(matrix, float))
+        self.connection.tick()
+        return tuple(matrices)
+
+    def treeText(self):
+        """The transform tree with the state of each transform, one a line."""
+        from IntradiscalNavLib.Streaming.TransformTreeCheck import checkTree, describeTree
+
+        if self.connection is None:
+            return ""
+        tree, update = self.connection.stream.tree, self.connection.lastUpdate
+        states = {name: state.value for name, state in update.states.items()} if update is not None else None
+        findings = [f"{finding.text} {finding.remedy}" for finding in checkTree(tree)]
+        return "\n".join([describeTree(tree, states), *findings])
+
+    # --- plan
+
+    def anatomy(self, parameterNode):
+        """SpineAnatomy of CT and segmentation, worked out once per pair of nodes."""
+        ct, segmentation = parameterNode.ctVolume, parameterNode.segmentation
+        key = (ct.GetID(), ct.GetMTime(), segmentation.GetID(), segmentation.GetMTime())
+        if key != self._anatomyKey:
+            self._anatomy, self._anatomyKey = anatomyOf(ct, segmentation), key
+        return self._anatomy
+
+    def planningParameters(self, parameterNode):
+        import dataclasses
+
+        from IntradiscalNavLib.Planning.PlanningParameters import PlanningParameters
+
+        chosen = parameterNode.plan
+        names = ("needleLengthMm", "rootMarginMm", "duraMarginMm", "minInclinationDeg", "maxInclinationDeg", "maxTiltDeg")
+        return dataclasses.replace(PlanningParameters(), **{name: getattr(chosen, name) for name in names})
+
+    def plan(self, parameterNode):
+        """Plan paths to the disc and show the best one as `path`; returns the TrajectoryPlan.
+
+        :raises ValueError: when no path is legal, saying which limit fails and by how much
+        """
+        from IntradiscalNavLib.Planning.PlanTrajectories import planTrajectories
+        from IntradiscalNavLib.Planning.ViolationProbability import RegistrationUncertainty
+
+        self._require(parameterNode, NavigationAction.Plan)
+        fit = self.registrationFit()
+        center = getattr(fit, "centerTo", getattr(fit, "centreRas", None))
+        uncertainty = None if fit is None else RegistrationUncertainty(center, fit.covariance)
+        level, side = parameterNode.plan.level.value, parameterNode.plan.side.value
+        plan = planTrajectories(self.anatomy(parameterNode), level, side, self.planningParameters(parameterNode), registration=uncertainty)
+        if not plan.feasible:
+            failing = plan.best[0].failing if plan.best else ()
+            reason = "; ".join(limit.sentence() for limit in failing) or _("no candidate reaches the disc")
+            raise ValueError(_("No path to {level} from the {side} is legal: {reason}").format(level=level, side=side, reason=reason))
+        self.trajectories = plan.best
+        self._showPath(parameterNode, plan.best[0])
+        self.log("PLAN", f"{level} {side}", lengthMm=round(plan.best[0].lengthMm, 1))
+        return plan
+
+    def otherPath(self, parameterNode):
+        """Show the next of the planned paths; returns it."""
+        self._require(parameterNode, NavigationAction.OtherPath)
+        shown = self.shownTrajectory(parameterNode)
+        index = next((number for number, item in enumerate(self.trajectories) if item is shown), -1)
+        chosen = self.trajectories[(index + 1) % len(self.trajectories)]
+        self._showPath(parameterNode, chosen)
+        return chosen
+
+    def _showPath(self, parameterNode, trajectory):
+        if parameterNode.path is None:
+            parameterNode.path = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsLineNode", "PlannedPath")
+            parameterNode.path.CreateDefaultDisplayNodes()
+            parameterNode.path.GetDisplayNode().SetPropertiesLabelVisibility(False)  # it would lie over the numbers
+        slicer.util.updateMarkupsControlPointsFromArray(
+            parameterNode.path, np.array([trajectory.entryRas, trajectory.targetRas]), world=True
+        )
+        for index, label in enumerate((_("Entry"), _("Target"))):
+            parameterNode.path.SetNthControlPointLabel(index, label)
+
+    def shownTrajectory(self, parameterNode):
+        """The planned Trajectory that `path` shows, or None when it was moved or drawn by hand."""
+        if parameterNode.path is None or parameterNode.path.GetNumberOfDefinedControlPoints() < 2:
+            return None
+        points = slicer.util.arrayFromMarkupsControlPoints(parameterNode.path, world=True)
+        for trajectory in self.trajectories:
+            if np.abs(points[:2] - [trajectory.entryRas, trajectory.targetRas]).max() < SAME_POINT_MM:
+                return trajectory
+        return None
+
+    @staticmethod
+    def trajectoryText(trajectory):
+        """A path in the paper's terms, with its clearances, one a line; empty for None."""
+        if trajectory is None:
+            return ""
+        lines = [
+            _("{length:.0f} mm, {medial:.0f}° medial, {caudal:.0f}° caudal, entry {entry:.0f} mm from the midline").format(
+                length=trajectory.lengthMm,
+                medial=trajectory.medialInclinationDeg,
+                caudal=trajectory.caudalTiltDeg,
+                entry=trajectory.entryDistanceStraightMm,
+            )
+        ]
+        nearest = sorted(trajectory.clearancesMm.items(), key=lambda item: item[1])[:4]
+        lines += [f"{name}: {value:.1f} mm" for name, value in nearest]
+        return "\n".join(lines)
+
+    # --- register
+
+    def registrationFit(self):
+        """The accepted fit of FusionRegistration, or None."""
+        return self.registration.fitOf(self.registration.getParameterNode())
+
+    def _followRegistration(self):
+        """Bring a new registration into the transform tree."""
+        node = self.registration.getParameterNode().fit
+        stamp = None if node is None else (node.GetID(), node.GetMTime())
+        if stamp != self._registrationStamp:
+            self._registrationStamp = stamp
+            fit = self.registrationFit()
+            if fit is not None:
+                self.connection.stream.setRegistration(fit.fromToTo)
+                error = max((item.p95Mm for item in fit.predictedTre.values()), default=None)
+                self.log("REGISTRATION", type(fit).__name__, predictedTre95Mm=None if error is None else round(error, 2))
+
+    # --- navigate
+
+    def startGuidance(self, parameterNode):
+        """Guide the needle along `path` with the registration and calibration at hand."""
+        from IntradiscalNavLib.Views.GuidanceSession import GuidanceSession
+        from IntradiscalNavLib.Views.ViewUpdater import ViewUpdater
+
+        self._require(parameterNode, NavigationAction.Guide)
+        self.stopGuidance()
+        self._followRegistration()
+        self.connection.tick()
+        entry, target = slicer.util.arrayFromMarkupsControlPoints(parameterNode.path, world=True)[:2]
+        chosen, stream = parameterNode.plan, self.connection.stream
+        tip = stream.tree.matrix("NeedleTipToNeedle")
+        structures, models = (), ()
+        if parameterNode.ctVolume is not None and parameterNode.segmentation is not None:
+            anatomy = self.anatomy(parameterNode)
+            structures = riskStructures(anatomy, entry, target, chosen.rootMarginMm)
+            models = addAnatomyModels(slicer.mrmlScene, anatomy)
+        session = GuidanceSession(
+            slicer.mrmlScene,
+            [needlePlan(entry, target, chosen.level.value, chosen.side.value, chosen.needleLengthMm, tip)],
+            needleTransform=stream.node("NeedleToReference"),
+            ultrasoundVolume=stream.node(IMAGE),
+            toolStatuses=self.connection.toolLiveness,
+            structures=structures,
+            errorModel=tipErrorModel(self.registrationFit(), self.registration.getParameterNode().patientTracked),
+        )
+        verdict = self.registration.verdict(self.registration.getParameterNode())
+        session.warnings = () if verdict.state == "done" else tuple(verdict.text.splitlines()[:1])
+        views = self._makeViews(parameterNode, models)
+        self.session, self.views, self.updater = session, views, ViewUpdater(session, views)
+        self.reachedTarget = False
+        self.log("GUIDANCE", "guidance started")
+        if parameterNode.navigation.recordAutomatically and not self.isRecording and not self._whyNotRecord(parameterNode):
+            self.startRecording(parameterNode)
+
+    def _makeViews(self, parameterNode, models):
+        """The navigation views, or None where the scene has no views of that layout (numbers are computed all the same)."""
+        from IntradiscalNavLib.Views.NavigationLayout import SLICE_VIEWS
+        from IntradiscalNavLib.Views.NavigationViews import NavigationViews
+
+        if self.layoutHost is not None:
+            self.layoutHost.showLayout()
+        tags = {node.GetLayoutName() for node in slicer.util.getNodesByClass("vtkMRMLSliceNode")}
+        if not {view.tag for view in SLICE_VIEWS} <= tags:
+            return None
+        views = NavigationViews(slicer.mrmlScene, ct=parameterNode.ctVolume, anatomy=models)
+        if self.layoutHost is not None:
+            self.layoutHost.attachNumbers(views)
+        return views
+
+    def stopGuidance(self):
+        if self.updater is not None:
+            self.updater.close()
+            self.log("GUIDANCE", "guidance stopped")
+        self.session = self.updater = self.views = self.state = None
+
+    @property
+    def isGuiding(self):
+        return self.session is not None
+
+    def freeze(self, parameterNode):
+        """Hold the live picture."""
+        self._require(parameterNode, NavigationAction.Freeze)
+        self.views.freeze(time.monotonic())
+
+    @property
+    def isFrozen(self):
+        from IntradiscalNavLib.Views.FrozenPicture import FreezeMode
+
+        return self.views is not None and self.views.freezeMode is not FreezeMode.LIVE
+
+    def release(self):
+        if self.views is not None:
+            self.views.release()
+
+    def tick(self, parameterNode, nowSec=None):
+        """One turn: take what arrived, write it into the scene, guide, record. Returns the SessionState, None without guidance."""
+        from IntradiscalNavLib.Guidance.GuidancePhase import GuidancePhase
+
+        if self.connection is None:
+            return None
+        nowSec = time.monotonic() if nowSec is None else nowSec
+        self._followRegistration()
+        self.connection.tick()
+        if self.session is None:
+            return None
+        if self.views is not None:
+            self.views.opacity = parameterNode.navigation.opacity
+            self.views.curtain = parameterNode.navigation.curtain
+        self.updater.markChanged()
+        state = self.updater.tick(nowSec)
+        if state is not None:
+            self.state = state
+            self.reachedTarget = self.reachedTarget or state.displayed.phase is GuidancePhase.AT_TARGET
+            events = self.session.takeEvents()
+            if self.connection.recorder is not None:
+                self.connection.recorder.recordGuidance(state)
+                self.connection.recorder.recordEvents(events)
+            for event in events:
+                kind = {"phase": "GUIDANCE", "needle": "NEEDLE_ACTIVE", "tool": "WARNING"}.get(event.kind, "REMARK")
+                self.log(kind, event.text, **{name: value for name, value in event.detail.items() if value is not None})
+        return self.state
+
+    # --- log and review
+
+    def log(self, kindName, text, **values):
+        """Note an event in the case that Procedure Log has open; without one nothing is noted (the workflow says so)."""
+        from ProcedureLogLib.ProcedureEvent import EventKind, EventSource
+        from ProcedureLogLib.ProcedureStore import ProcedureStore
+
+        logNode = self.procedureLog.getParameterNode()
+        if self.procedureLog.isCaseOpen(logNode):
+            kept = {name: value for name, value in values.items() if value is not None}
+            with ProcedureStore(logNode.caseFolder) as store:
+                store.addEvent(EventKind[kindName], text=text, values=kept, source=EventSource.MODULE)
+
+    def _caseFolder(self, parameterNode):
+        from IntradiscalNavLib.Recording.CaseFolder import CaseFolder
+
+        return CaseFolder(parameterNode.caseFolder)
+
+    def startRecording(self, parameterNode):
+        """Record everything that arrives into a new folder of the case; returns the folder."""
+        self._require(parameterNode, NavigationAction.Record)
+        folder = self._caseFolder(parameterNode).newRecordingFolder()
+        self.connection.startRecording(folder)
+        return folder
+
+    def stopRecording(self):
+        if self.connection is not None:
+            self.connection.stopRecording()
+
+    @property
+    def isRecording(self):
+        return self.connection is not None and self.connection.writer is not None
+
+    def saveScene(self, parameterNode):
+        """Save the scene, with plan and registration, into the case folder; the older one is replaced only by a whole new one."""
+        from IntradiscalNavLib.Planning.PlanSerialization import trajectoryToDict
+        from IntradiscalNavLib.Recording.SceneDocuments import DocumentRole, storeDocument
+
+        self._require(parameterNode, NavigationAction.Save)
+        fit, trajectory = self.registrationFit(), self.shownTrajectory(parameterNode)
+        if fit is not None:
+            storeDocument(slicer.mrmlScene, DocumentRole.REGISTRATION, fit.toDict())
+        if trajectory is not None:
+            storeDocument(slicer.mrmlScene, DocumentRole.PLAN, trajectoryToDict(trajectory))
+        path = self._caseFolder(parameterNode).saveScene(lambda partial: slicer.util.saveScene(str(partial)))
+        self._savedStamp = True
+        return path
+
+    # --- rehearsal
+
+    def startRehearsal(self, parameterNode):
+        """Simulated patient and simulated PLUS: everything of a procedure without hardware. Returns the Rehearsal."""
+        from .Rehearsal import Rehearsal
+
+        self._require(parameterNode, NavigationAction.Rehearse)
+        self.rehearsal = Rehearsal()
+        try:
+            self.rehearsal.start(self, parameterNode)
+        except BaseException:
+            self.rehearsal.stop()
+            self.rehearsal = None
+            raise
+        return self.rehearsal
+
+    def stopRehearsal(self):
+        self.disconnect()
+        if self.rehearsal is not None:
+            self.rehearsal.stop()
+            self.rehearsal = None
+
+    def rehearseNext(self, parameterNode):
+        """Do the next missing step of the rehearsal; returns what was done."""
+        self._require(parameterNode, NavigationAction.RehearseNext)
+        return self.rehearsal.nextStep(self, parameterNode)
+
+    # --- workflow
+
+    def workflow(self, parameterNode):
+        """The seven WorkflowSteps in order."""
+        folder = parameterNode.caseFolder
+        recordings = len(self._caseFolder(parameterNode).recordingFolders()) if folder != pathlib.Path() and folder.is_dir() else 0
+        logNode = self.procedureLog.getParameterNode()
+        eventCount = len(self.procedureLog.logLines(logNode)) if self.procedureLog.isCaseOpen(logNode) else None
+        return (
+            Workflow.connectStep(self.connection),
+            Workflow.calibrateStep(self.connection),
+            Workflow.registerStep(self.registration.verdict(self.registration.getParameterNode())),
+            Workflow.planStep(parameterNode.path, self.shownTrajectory(parameterNode)),
+            Workflow.navigateStep(self.state, self.reachedTarget),
+            Workflow.logStep(eventCount),
+            Workflow.reviewStep(self.isRecording, recordings, bool(self._savedStamp)),
+        )

@@ -1,0 +1,78 @@
+"""Parameters of the module IntradiscalNav."""
+
+import enum
+import pathlib
+from typing import Annotated
+
+from slicer import vtkMRMLLabelMapVolumeNode, vtkMRMLMarkupsLineNode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
+from slicer.i18n import tr as _
+from slicer.parameterNodeWrapper import Default, WithinRange, parameterNodeWrapper, parameterPack
+
+
+# Members are stored by name in scenes: never rename one. Values are the words of IntradiscalNavLib.
+class DiscLevel(enum.Enum):
+    L1L2 = "L1-L2"
+    L2L3 = "L2-L3"
+    L3L4 = "L3-L4"
+    L4L5 = "L4-L5"
+    L5S1 = "L5-S1"
+
+    def label(self):
+        return self.value
+
+
+class Side(enum.Enum):
+    """Side of the patient from which the needle goes in."""
+
+    Left = "left"
+    Right = "right"
+
+    def label(self):
+        return _("left") if self is Side.Left else _("right")
+
+
+@parameterPack
+class ConnectionPack:
+    host: str = "127.0.0.1"
+    port: Annotated[int, WithinRange(1, 65535)] = 18944
+    deviceSet: pathlib.Path
+
+
+@parameterPack
+class PlanPack:
+    level: Annotated[DiscLevel, Default(DiscLevel.L4L5)]
+    side: Side
+    needleLengthMm: Annotated[float, WithinRange(50, 250)] = 150.0
+    rootMarginMm: Annotated[float, WithinRange(0, 15)] = 3.0
+    duraMarginMm: Annotated[float, WithinRange(0, 15)] = 4.0
+    minInclinationDeg: Annotated[float, WithinRange(0, 60)] = 25.0
+    maxInclinationDeg: Annotated[float, WithinRange(30, 89)] = 75.0
+    maxTiltDeg: Annotated[float, WithinRange(0, 60)] = 50.0
+
+
+@parameterPack
+class NavigationPack:
+    opacity: Annotated[float, WithinRange(0, 1)] = 0.5
+    curtain: Annotated[float, WithinRange(0, 1)] = 0.0
+    recordAutomatically: bool = True
+
+
+@parameterNodeWrapper
+class IntradiscalNavParameterNode:
+    """
+    connection: where PlusServer runs, and its device-set configuration with the calibrations
+    ctVolume: CT of the patient
+    segmentation: vertebrae and organs, as a segmentation or a label map
+    plan: disc, side, needle (mm), hard limits (mm, deg)
+    path: the planned path, entry first
+    navigation: share of ultrasound in the fusion view, curtain, recording
+    caseFolder: folder of the recording, the scene and its automatic copies
+    """
+
+    connection: ConnectionPack
+    ctVolume: vtkMRMLScalarVolumeNode
+    segmentation: vtkMRMLSegmentationNode | vtkMRMLLabelMapVolumeNode | None
+    plan: PlanPack
+    path: vtkMRMLMarkupsLineNode
+    navigation: NavigationPack
+    caseFolder: pathlib.Path
