@@ -59,6 +59,11 @@ class NavigationPictures:
         self.show(state)
         return np.concatenate([np.concatenate([self.views[view].pixels() for view in row], axis=1) for row in LAYOUT], axis=0)
 
+    def close(self) -> None:
+        """Let go of the scene."""
+        for view in self.views.values():
+            view.close()
+
     def _lookAtPath(self, state: SessionState) -> None:
         view = self.views[THREE_D]
         if state.plan is None or not isinstance(view, ThreeDView):

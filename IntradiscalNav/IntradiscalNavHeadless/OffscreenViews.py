@@ -86,6 +86,11 @@ class OffscreenView:
     def render(self) -> None:
         self.window.Render()
 
+    def close(self) -> None:
+        """Let go of the scene; the view can't be rendered any more."""
+        self.managers.SetMRMLDisplayableNode(None)
+        self.window.Finalize()
+
     def pixels(self) -> npt.NDArray[np.uint8]:
         """Rendered picture, (rows, columns, 3) uint8, first row on top."""
         self.render()
@@ -136,8 +141,14 @@ class SliceView(OffscreenView):
         self.managers.SetMRMLDisplayableNode(self.node)
         self.logic.ResizeSliceNode(*sizePixels)
         self._connection: Any = None
-        self.logic.AddObserver(vtk.vtkCommand.ModifiedEvent, self._onSliceModified)
+        self._observation = self.logic.AddObserver(vtk.vtkCommand.ModifiedEvent, self._onSliceModified)
         self._onSliceModified()
+
+    def close(self) -> None:
+        """Let go of the scene; the view can't be rendered any more."""
+        self.logic.RemoveObserver(self._observation)
+        self._applicationLogic.GetSliceLogics().RemoveItem(self.logic)
+        super().close()
 
     def _onSliceModified(self, *_arguments: object) -> None:
         connection = self.logic.GetImageDataConnection()

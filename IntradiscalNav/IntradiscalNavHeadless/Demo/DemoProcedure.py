@@ -96,9 +96,11 @@ def _procedure(run: DemoRun, simulator: SimulatorProcess) -> DemoOutcome:
         target = f"disc {settings.level}"
         discCenter = discTarget(anatomy, settings.level)
     writer = RecordingWriter(case.newRecordingFolder())
-    client = OpenIGTLinkClient("127.0.0.1", simulator.port).start()
+    recorder = StreamRecorder(writer)
+    # Recorded in the receiving thread: nothing is missed while a step computes.
+    client = OpenIGTLinkClient("127.0.0.1", simulator.port, onMessage=lambda message: recorder.recordMessages([message])).start()
     try:
-        stream = LiveStream(run, client, StreamRecorder(writer))
+        stream = LiveStream(run, client, recorder)
         with run.step("Connect to the simulated PLUS, build the transform tree"):
             _connect(run, stream, simulator)
         with run.step("Touch the markers with the stylus, register"):
@@ -181,6 +183,7 @@ def _guide(
         else:
             views = NavigationPictures(run.host, ct.node, anatomyModels(run, anatomy, ct))
             run.pictures |= views.write(run.folder / "pictures", guided.state)
+            views.close()
     return guided, truth
 
 

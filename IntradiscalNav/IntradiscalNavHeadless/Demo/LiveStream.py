@@ -1,4 +1,4 @@
-"""The live loop: takes what has arrived, writes it into the scene, records it, and lets a step look at it."""
+"""The live loop: takes what has arrived, writes it into the scene, and lets a step look at it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,6 @@ class LiveStream:
         """One turn: at most a thirtieth of a second, waiting for data without a busy loop."""
         messages = self.client.takeMessages(timeoutSec=TICK_SEC)
         start = time.perf_counter()
-        self.recorder.recordMessages(messages)
         self.sceneStream.receive(messages)
         update = self.lastUpdate = self.sceneStream.apply()
         self.recorder.recordStatusChanges(update.changes)

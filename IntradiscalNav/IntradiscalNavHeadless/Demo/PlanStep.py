@@ -45,6 +45,9 @@ def planPath(run: DemoRun, anatomy: SpineAnatomy, fit: RigidFit) -> Trajectory:
     line = run.scene.AddNewNodeByClass("vtkMRMLMarkupsLineNode", "PlannedPath")
     line.AddControlPoint(*path.entryRas, "Entry")
     line.AddControlPoint(*path.targetRas, "Target")
+    # The navigation views draw the path themselves.
+    line.GetDisplayNode().SetPropertiesLabelVisibility(False)
+    line.GetDisplayNode().SetPointLabelsVisibility(False)
     storeDocument(run.scene, DocumentRole.PLAN, planDocument(path))
     return path
 

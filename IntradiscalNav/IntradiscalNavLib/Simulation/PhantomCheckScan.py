@@ -52,11 +52,12 @@ def makeCheckScan(
     painter.hu[:] = phantom.voxels
     generator = np.random.default_rng(seed)
     line = None if needleRas is None else np.asarray(needleRas, float)
-    if line is not None:
-        _paintNeedle(painter, line)
     gas = 0.0
     if gasLevel is not None:
         gas = _paintGas(painter, phantom, gasLevel, gasVolumeMl)
+    if line is not None:
+        # after the gas: the tip stands in the bubble and stays visible there
+        _paintNeedle(painter, line)
     # another scan has other noise
     extra = 0.5 * phantom.parameters.noiseHu
     if extra > 0:

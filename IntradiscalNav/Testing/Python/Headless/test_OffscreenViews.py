@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import slicer
 import vtk
+
 from IntradiscalNavHeadless import RenderingProbe
 from IntradiscalNavHeadless.OffscreenViews import SliceView, ThreeDView
 from IntradiscalNavHeadless.SceneHost import startHost

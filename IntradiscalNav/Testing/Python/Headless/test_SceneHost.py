@@ -5,6 +5,7 @@ import zipfile
 import numpy as np
 import pytest
 import slicer
+
 from IntradiscalNavHeadless.SceneHost import startHost
 
 
