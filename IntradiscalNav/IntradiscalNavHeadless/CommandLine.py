@@ -8,7 +8,16 @@ from importlib.metadata import PackageNotFoundError, version
 
 import typer
 
-from IntradiscalNavHeadless import DemoCommand, ReplayCommand, ReviewCommand
+from IntradiscalNavHeadless import (
+    CohortCommand,
+    DemoCommand,
+    LogCommand,
+    PlanCommand,
+    RegisterCommand,
+    ReplayCommand,
+    ReviewCommand,
+    SimulateCommand,
+)
 
 EXIT_BAD_INPUT = 2
 """Exit code of every error that the user can mend: missing file, wrong option, no server."""
@@ -42,8 +51,13 @@ def _options(
 
 
 app.command("demo")(DemoCommand.demo)
+app.command("simulate")(SimulateCommand.simulate)
 app.command("replay")(ReplayCommand.replay)
+app.command("register")(RegisterCommand.register)
+app.command("plan")(PlanCommand.plan)
 app.command("review")(ReviewCommand.review)
+app.add_typer(LogCommand.logApp, name="log")
+app.add_typer(CohortCommand.cohortApp, name="cohort")
 
 
 def main() -> None:
