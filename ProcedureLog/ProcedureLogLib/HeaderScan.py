@@ -13,6 +13,7 @@ from pathlib import Path
 from .DicomHeader import DamagedDicom, DicomHeader, readHeader
 
 CHUNK = 250
+PROCESS_FILES = 4000
 Progress = Callable[[int, int], None]
 
 
@@ -66,7 +67,7 @@ def readMany(paths: Sequence[str]) -> list[DicomHeader | SkippedFile]:
 
 
 def scanHeaders(place: str | Path | Iterable[str | Path], workers: int = 1, progress: Progress | None = None) -> HeaderScan:
-    """Scan a folder, a file or a list of them. workers: processes where this program is Python itself, threads inside Slicer.
+    """Scan a folder, a file or a list of them. workers: processes for many files where this program is Python itself, else threads.
 
     progress is called with (files done, files in all) after each chunk. The result doesn't depend on the number of workers.
     """
@@ -83,15 +84,16 @@ def scanHeaders(place: str | Path | Iterable[str | Path], workers: int = 1, prog
         for chunk in chunks:
             take(readMany(chunk))
     else:
-        with _executor(min(workers, len(chunks))) as executor:
+        with _executor(min(workers, len(chunks)), len(paths)) as executor:
             for part in executor.map(readMany, chunks):
                 take(part)
     headers = tuple(result for result in results if isinstance(result, DicomHeader))
     return HeaderScan(headers, tuple(result for result in results if isinstance(result, SkippedFile)))
 
 
-def _executor(workers: int) -> Executor:
-    if "python" not in os.path.basename(sys.executable or "").lower():
+def _executor(workers: int, fileCount: int) -> Executor:
+    """Threads wait for slow disks at no cost; processes share the work of parsing but take about as long to start as 4000 files to read."""
+    if fileCount < PROCESS_FILES or "python" not in os.path.basename(sys.executable or "").lower():
         return ThreadPoolExecutor(workers)
     method = "forkserver" if sys.platform.startswith("linux") else "spawn"
     return ProcessPoolExecutor(workers, mp_context=get_context(method))

@@ -20,6 +20,7 @@ from typing import Any
 from .CaseIdentity import CaseIdentity, IdentityRemoved, createIdentity, readIdentity, removeIdentity, writeIdentity
 from .Clock import ClockTime, workstationNow
 from .EventJournal import EventJournal
+from .FolderLock import folderLock
 from .ProcedureDetails import checkDetail, checkInjection
 from .ProcedureEvent import EventKind, EventSource, ProcedureEvent, checkedValues, eventFromJson, eventToJson
 from .StoreRecovery import RecoveryReport, recoverDatabase
@@ -80,11 +81,12 @@ class ProcedureStore:
         self._timeoutSec = timeoutSec
         self.databasePath = self.folder / DATABASE_FILE
         self._journal = EventJournal(self.folder / JOURNAL_FILE)
-        isNew = not self.databasePath.exists() and not self._journal.path.exists()
-        self.recovery: RecoveryReport = recoverDatabase(self.databasePath, self._journal, SCHEMA)
         try:
-            self._connection = self._connect()
-            self.identity = self._openIdentity(identity, isNew)
+            with folderLock(self.folder, timeoutSec):
+                isNew = not self.databasePath.exists() and not self._journal.path.exists()
+                self.recovery: RecoveryReport = recoverDatabase(self.databasePath, self._journal, SCHEMA)
+                self._connection = self._connect()
+                self.identity = self._openIdentity(identity, isNew)
         except (sqlite3.Error, OSError) as error:
             raise RuntimeError(f"The log in {self.folder} can't be opened: {error}; check that the folder may be written to") from error
         self.pseudonym = self._meta("pseudonym")
@@ -92,8 +94,9 @@ class ProcedureStore:
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.databasePath, timeout=self._timeoutSec, isolation_level=None, check_same_thread=False)
-        if connection.execute("PRAGMA journal_mode=WAL").fetchone()[0] != "wal":
-            connection.execute("PRAGMA journal_mode=DELETE")
+        # Changing the mode needs the file alone; a case that another program has open is in the right mode already.
+        if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+            connection.execute("PRAGMA journal_mode=WAL")  # stays as it was where the file system has no shared memory
         connection.execute("PRAGMA synchronous=FULL")
         connection.executescript(SCHEMA)
         return connection

@@ -94,7 +94,7 @@ def _damage(path: Path, copies: tuple[str, ...]) -> str:
             return ""
     except sqlite3.OperationalError as error:
         if "no such table" in str(error):
-            return "" if path.stat().st_size == 0 else str(error)
+            return str(error) if copies else ""  # else it was made a moment ago and never used
         if "locked" in str(error) or "unable to open" in str(error):
             raise RuntimeError(f"{path} can't be opened: {error}; close the other program or check the folder's rights") from error
         return str(error)

@@ -161,6 +161,8 @@ def test_workersChangeNothing(dicom, monkeypatch: pytest.MonkeyPatch) -> None:  
     (dicom.folder / "bad").write_bytes(b"x" * 200)
     monkeypatch.setattr(module, "CHUNK", 2)
     alone = scanHeaders(dicom.folder, workers=1)
-    assert scanHeaders(dicom.folder, workers=2) == alone
+    assert scanHeaders(dicom.folder, workers=2) == alone  # threads: few files
+    monkeypatch.setattr(module, "PROCESS_FILES", 0)
+    assert scanHeaders(dicom.folder, workers=2) == alone  # processes
     monkeypatch.setattr(module.sys, "executable", "/opt/Slicer/SlicerApp-real")
     assert scanHeaders(dicom.folder, workers=3) == alone  # threads where the program is no Python
