@@ -18,3 +18,24 @@ def realData() -> pathlib.Path:
     if not (path / "tracked").is_dir():
         pytest.fail(f"{DATA_VARIABLE}={folder} holds no folder 'tracked'")
     return path
+
+
+_skippedRealData: list[str] = []
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Where the data is given, a skipped real-data test is a failure: nobody would notice otherwise."""
+    if report.skipped and "realdata" in report.keywords and os.environ.get(DATA_VARIABLE):
+        _skippedRealData.append(report.nodeid)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if _skippedRealData and not hasattr(session.config, "workerinput"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if _skippedRealData:
+        terminalreporter.write_line(f"{DATA_VARIABLE} is set, but these real-data tests were skipped:", red=True)
+        for nodeid in _skippedRealData:
+            terminalreporter.write_line(f"  {nodeid}", red=True)
