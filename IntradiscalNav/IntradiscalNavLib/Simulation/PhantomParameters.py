@@ -24,7 +24,7 @@ class PhantomParameters:
     """Factor on the disc heights (8-11.5 mm at 1.0); below 0.7 the discs are those of a degenerated spine."""
     crestHeightMm: float = 0.0
     """Height of the iliac crests above the centre of disc L4-L5 (positive: higher)."""
-    skinDepthMm: float = 74.0
+    skinDepthMm: float = 72.0
     """Depth of the centre of disc L4-L5 below the skin in the midline."""
     halfWidthMm: float = 168.0
     """Half the width of the trunk at the waist."""
@@ -55,11 +55,11 @@ class PhantomParameters:
 def randomPhantomParameters(seed: int, base: PhantomParameters | None = None) -> PhantomParameters:
     """A plausible adult: size, lordosis, crest height and body depth drawn at random, the sampling taken from ``base``.
 
-    Lordosis 51 +- 8 deg, crest height 0 +- 8 mm about L4-L5, depth 74 +- 9 mm (within 60..105), size +- 4 %.
+    Lordosis 51 +- 8 deg, crest height 0 +- 8 mm about L4-L5, depth 72 +- 9 mm (within 58..105), size +- 4 %.
     """
     generator = np.random.default_rng(90_000 + seed)
     start = base or PhantomParameters()
-    depth = float(np.clip(generator.normal(75.0, 9.0), 60.0, 105.0))
+    depth = float(np.clip(generator.normal(72.0, 9.0), 58.0, 105.0))
     return replace(
         start,
         seed=seed,
@@ -68,8 +68,8 @@ def randomPhantomParameters(seed: int, base: PhantomParameters | None = None) ->
         discHeightScale=float(np.clip(generator.normal(1.0, 0.1), 0.7, 1.25)),
         crestHeightMm=float(np.clip(generator.normal(0.0, 8.0), -20.0, 24.0)),
         skinDepthMm=depth,
-        halfWidthMm=float(np.clip(generator.normal(168.0 + 0.8 * (depth - 75.0), 10.0), 145.0, 205.0)),
-        bellyDepthMm=float(np.clip(generator.normal(92.0 + 0.8 * (depth - 75.0), 8.0), 70.0, 130.0)),
+        halfWidthMm=float(np.clip(generator.normal(168.0 + 0.8 * (depth - 72.0), 10.0), 145.0, 205.0)),
+        bellyDepthMm=float(np.clip(generator.normal(92.0 + 0.8 * (depth - 72.0), 8.0), 70.0, 130.0)),
         patientTurnDeg=(float(generator.normal(0, 1.5)), float(generator.normal(0, 1.5)), float(generator.normal(0, 2.0))),
         patientShiftMm=(
             float(generator.normal(0, 8.0)),

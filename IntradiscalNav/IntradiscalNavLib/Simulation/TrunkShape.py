@@ -61,11 +61,11 @@ class TrunkGeometry:
 
 
 def buildTrunkGeometry(parameters: PhantomParameters, spine: SpineGeometry) -> TrunkGeometry:
-    """Curves that follow the spine: the skin lies 4 mm deeper than asked above L4 and 6 mm less deep at L5-S1, as in the literature."""
+    """Curves that follow the spine: the skin lies 2 mm deeper than asked at L3-L4 and 3.5 mm less deep at L5-S1, as in the literature."""
     centers = np.array([pose.vertebraToPatient[:3, 3] for pose in spine.vertebrae.values()])
     spineY = np.polyfit(centers[:, 2], centers[:, 1], 3)
     discs = {name: pose.discToPatient[:3, 3] for name, pose in spine.discs.items()}
-    extra = {"T12-L1": 0.0, "L1-L2": 2.0, "L2-L3": 4.0, "L3-L4": 4.0, "L4-L5": 0.0, "L5-S1": -6.0}
+    extra = {"T12-L1": 0.0, "L1-L2": 0.0, "L2-L3": 1.5, "L3-L4": 2.0, "L4-L5": 0.0, "L5-S1": -3.5}
     heights = [discs[name][2] for name in discs]
     values = [discs[name][1] - parameters.skinDepthMm - extra[name] for name in discs]
     heights.append(discs["L5-S1"][2] - 60.0)

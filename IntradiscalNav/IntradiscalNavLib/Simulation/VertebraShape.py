@@ -18,8 +18,8 @@ def bodyShape(x: Field, y: Field, z: Field, vertebra: VertebraPose) -> Field:
     semiHeight = 0.5 * size.heightMm
     waist = 1.0 - 0.09 * np.clip(1.0 - (z / semiHeight) ** 2, 0.0, 1.0)
     semiX, semiY = 0.5 * size.widthMm * waist, 0.5 * size.depthMm * waist
-    hollow = 2.0 * np.exp(-((x / (0.25 * size.widthMm)) ** 2)) * (y < 0)  # the concave posterior wall
-    side = (superellipse(x, y - hollow * (y / (0.5 * size.depthMm)), semiX, semiY, 2.4) - 1.0) * (0.5 * size.depthMm)
+    hollow = 1.2 * np.exp(-((x / (0.25 * size.widthMm)) ** 2)) * (y < 0)  # the concave posterior wall
+    side = (superellipse(x, y + hollow * (y / (0.5 * size.depthMm)), semiX, semiY, 2.4) - 1.0) * (0.5 * size.depthMm)
     slope = np.tan(np.radians(0.5 * vertebra.wedgeDeg))
     # positive wedge: the anterior height is larger
     ends = np.abs(z) - (semiHeight + slope * y)
@@ -52,17 +52,17 @@ def vertebraShape(x: Field, y: Field, z: Field, vertebra: VertebraPose, spine: S
             (1.0, 1.0, size.pedicleHeightMm / size.pedicleWidthMm),
         )
     )
-    # transverse process: from the junction of pedicle and lamina sideways, slightly back and up
-    stout = 1.35 if vertebra.name == "L5" else 1.0
+    # transverse process: from the junction of pedicle and lamina sideways and slightly back; that of L5 is stout and lies lower
+    stout, tall, drop = (1.3, 1.35, 4.0) if vertebra.name == "L5" else (1.0, 1.6, 2.5)
     pieces.append(
         capsule(
             ax,
             y,
             z,
-            (pedicleX, back - 7.5, pedicleZ - 1.0),
-            (0.5 * size.transverseSpanMm - 3.0, back - 13.0 * scale, pedicleZ + 2.0),
+            (pedicleX, back - 7.5, pedicleZ - drop),
+            (0.5 * size.transverseSpanMm - 3.0, back - 13.0 * scale, pedicleZ + 3.0 - drop),
             (4.0 * stout, 2.8 * stout),
-            (1.0, 1.0, 1.7),
+            (1.0, 1.0, tall),
         )
     )
     # lamina: from the pars to the base of the spinous process

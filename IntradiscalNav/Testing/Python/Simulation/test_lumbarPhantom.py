@@ -100,7 +100,7 @@ def test_ballsLieWhereStated(phantom: LumbarPhantom) -> None:
         weight = np.clip(patch - 300.0, 0.0, None)
         k, j, i = np.indices(patch.shape)
         centroid = np.array([(index * weight).sum() / weight.sum() for index in (i, j, k)]) + low
-        assert np.linalg.norm((centroid - ijk) * np.diag(phantom.ijkToRas)[:3]) < 0.25
+        assert np.linalg.norm((centroid - ijk) * np.diag(phantom.ijkToRas)[:3]) < 0.3
 
 
 def test_plateLayoutIsUnambiguous() -> None:
