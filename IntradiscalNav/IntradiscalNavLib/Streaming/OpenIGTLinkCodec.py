@@ -8,6 +8,7 @@ Note that OpenIGTLink's CRC covers the body alone: a flipped bit in a device nam
 from __future__ import annotations
 
 import collections
+import functools
 import struct
 import time
 from collections.abc import Mapping
@@ -259,13 +260,12 @@ class MessageReader:
         version, rawType, rawName, seconds, fraction, size, checksum = _HEADER.unpack_from(self._chunk, position)
         if not 1 <= version <= _NEWEST_HEADER:
             return None, f"header version {version}"
-        typeBytes = rawType.rstrip(b"\0")
-        if not typeBytes or not _TYPE_CHARACTERS.issuperset(typeBytes):
+        typeName = _typeName(rawType)
+        if not typeName:
             return None, f"message type {rawType!r}"
         if size > self.maxBodyBytes:
             return None, f"a body of {size} bytes (the limit is {self.maxBodyBytes})"
-        name = readableName(rawName)
-        return _Header(version, typeBytes.decode("ascii"), name, seconds + fraction / 4294967296.0, size, checksum), ""
+        return _Header(version, typeName, readableName(rawName), seconds + fraction / 4294967296.0, size, checksum), ""
 
     def _search(self, reason: str, now: float) -> None:
         """Step to the next place that may be a header: a version number of two bytes followed by a letter."""
@@ -290,8 +290,8 @@ class MessageReader:
         header = self._header
         self._header = None
         assert header is not None
-        label = f"{header.typeName} {header.deviceName}".strip()
         if self.checkCrc and crc64(body) != header.checksum:
+            label = f"{header.typeName} {header.deviceName}".strip()
             self._note("crc", f"{label}: the checksum does not match; the message was left out.", now)
             return
         try:
@@ -307,6 +307,14 @@ class MessageReader:
         self.problems.append(StreamProblem(kind, text, now))
 
 
+@functools.lru_cache(maxsize=256)
+def _typeName(raw: bytes) -> str:
+    """Type name of the header's 12 bytes, empty where they cannot be one."""
+    name = raw.rstrip(b"\0")
+    return name.decode("ascii") if _TYPE_CHARACTERS.issuperset(name) else ""
+
+
+@functools.lru_cache(maxsize=1024)
 def readableName(raw: bytes) -> str:
     """Device name of the header's 20 bytes; undecodable bytes become U+FFFD."""
     return raw.split(b"\0", 1)[0].decode("utf-8", errors="replace")

@@ -85,10 +85,8 @@ def _wireMatrix(matrix: FloatArray) -> list[float]:
 
 
 def _readMatrix(values: tuple[float, ...]) -> FloatArray:
-    matrix = np.zeros((4, 4))
-    matrix[:3, :] = np.array(values).reshape(4, 3).T
-    matrix[3, 3] = 1.0
-    return matrix
+    tx, ty, tz, sx, sy, sz, nx, ny, nz, px, py, pz = values
+    return np.array(((tx, sx, nx, px), (ty, sy, ny, py), (tz, sz, nz, pz), (0.0, 0.0, 0.0, 1.0)))
 
 
 def _encodeImage(message: ImageMessage) -> Parts:

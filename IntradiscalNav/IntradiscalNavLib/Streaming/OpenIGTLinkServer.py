@@ -10,6 +10,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import logging
+import select
 import selectors
 import socket
 import threading
@@ -17,7 +18,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from IntradiscalNavLib.Streaming.OpenIGTLinkCodec import MessageReader, encodeMessage
+from IntradiscalNavLib.Streaming.OpenIGTLinkCodec import MessageReader, encodeParts
+from IntradiscalNavLib.Streaming.OpenIGTLinkContent import Parts
 from IntradiscalNavLib.Streaming.OpenIGTLinkMessages import (
     GetStatusMessage,
     OpenIGTLinkMessage,
@@ -145,19 +147,19 @@ class OpenIGTLinkServer:
 
     def send(self, message: OpenIGTLinkMessage, client: ServerClient | None = None, headerVersion: int | None = None) -> None:
         """Send to all clients, or to one; returns at once. Each client gets the header version it understands, or the one given."""
-        encoded: dict[int, bytes] = {}
+        encoded: dict[int, Parts] = {}
         for receiver in (client,) if client is not None else self.clients:
             if isinstance(message, TrackingDataMessage) and not self._wantsTracking(receiver):
                 continue
             version = receiver.headerVersion if headerVersion is None else headerVersion
             if version not in encoded:
-                encoded[version] = encodeMessage(message, version)
-            self._sendBytes(receiver, message.messageType, encoded[version])
+                encoded[version] = encodeParts(message, version)
+            self._sendParts(receiver, message.messageType, encoded[version])
 
     def sendBytes(self, data: bytes) -> None:
         """Send bytes as they are to all clients (recorded streams, damaged messages in tests)."""
         for receiver in self.clients:
-            self._sendBytes(receiver, "", data)
+            self._sendParts(receiver, "", [data])
 
     def dropClients(self) -> None:
         """Close all connections as a server that dies would; it goes on listening."""
@@ -175,26 +177,25 @@ class OpenIGTLinkServer:
         client.lastTrackingSec = now
         return True
 
-    def _sendBytes(self, client: ServerClient, messageType: str, data: bytes) -> None:
-        view = memoryview(data)
+    def _sendParts(self, client: ServerClient, messageType: str, parts: Parts) -> None:
         with client.lock:
             if client.closed:
                 return
+            rest = parts
             if not client.pending:
                 try:
-                    sent = client.connection.send(view)
-                except BlockingIOError:
-                    sent = 0
+                    rest = _sendNow(client.connection, parts)
                 except OSError:
                     # The serving thread sees the same error and removes the client.
                     return
-                view = view[sent:]
-                if not len(view):
+                if not rest:
                     return
                 # The rest of a message that has begun must follow, whatever else is dropped.
-                messageType = "" if sent else messageType
-            client.pending.append((messageType, view))
-            client.pendingBytes += len(view)
+                messageType = "" if rest is not parts else messageType
+            # A copy: the caller may change its voxels as soon as this returns.
+            data = memoryview(b"".join(rest))
+            client.pending.append((messageType, data))
+            client.pendingBytes += len(data)
             if client.stuckSinceSec is None:
                 client.stuckSinceSec = time.monotonic()
             self._makeRoom(client)
@@ -333,3 +334,41 @@ class OpenIGTLinkServer:
         client.connection.close()
         with self._lock:
             self._clients.remove(client)
+
+
+PATIENCE_SEC = 0.002
+"""How long the calling thread waits for a client to take the rest of a large message before the serving thread takes over."""
+
+
+def _sendNow(connection: socket.socket, parts: Parts) -> Parts:
+    """Send what the client takes within :data:`PATIENCE_SEC`; returns what is left (the very same list when nothing went)."""
+    rest = parts
+    deadline = time.monotonic() + PATIENCE_SEC
+    while rest:
+        try:
+            # Windows has no sendmsg; there the pieces are joined.
+            sent = connection.sendmsg(rest) if hasattr(connection, "sendmsg") else connection.send(b"".join(rest))
+        except BlockingIOError:
+            remaining = deadline - time.monotonic()
+            if remaining <= 0 or not _isWritable(connection, remaining):
+                return rest
+            continue
+        rest = _after(rest, sent)
+    return rest
+
+
+def _after(parts: Parts, sent: int) -> Parts:
+    """The pieces without their first ``sent`` bytes."""
+    for index, part in enumerate(parts):
+        if sent < len(part):
+            return [memoryview(part)[sent:], *parts[index + 1 :]]
+        sent -= len(part)
+    return []
+
+
+def _isWritable(connection: socket.socket, timeoutSec: float) -> bool:
+    if hasattr(select, "poll"):
+        poll = select.poll()
+        poll.register(connection, select.POLLOUT)
+        return bool(poll.poll(timeoutSec * 1000.0))
+    return bool(select.select([], [connection], [], timeoutSec)[1])

@@ -257,13 +257,20 @@ def writeImage(node: Any, message: ImageMessage) -> None:
     voxels = message.voxels if message.isWhole else _patched(node, message)
     scalars = numpy_to_vtk(voxels.reshape(-1, voxels.shape[3]) if voxels.ndim == 4 else voxels.reshape(-1), deep=False)
     scalars.SetName("ImageScalars")
-    image = vtkImageData()
+    # The image object stays, its array is exchanged: a new object per picture would have every view connect its pipeline anew.
+    image = node.GetImageData()
+    if image is None:
+        image = vtkImageData()
     image.SetDimensions(voxels.shape[2], voxels.shape[1], voxels.shape[0])
     image.GetPointData().SetScalars(scalars)
     matrix = vtkMatrix4x4()
     matrix.DeepCopy(message.ijkToFrame.ravel().tolist())
     node.SetIJKToRASMatrix(matrix)
-    node.SetAndObserveImageData(image)
+    if node.GetImageData() is None:
+        node.SetAndObserveImageData(image)
+    else:
+        image.Modified()
+        node.Modified()
 
 
 def _patched(node: Any, message: ImageMessage) -> np.ndarray[Any, Any]:

@@ -71,7 +71,10 @@ class StreamClock:
     def note(self, arrivalSec: float, deviceSec: float) -> None:
         """A message arrived. ``deviceSec`` is 0 where the sender gave no time."""
         self._count += 1
-        self._arrivals.append(arrivalSec)
+        arrivals = self._arrivals
+        arrivals.append(arrivalSec)
+        while arrivals[0] < arrivalSec - self._windowSec:
+            arrivals.popleft()
         if deviceSec <= 0.0:
             self._lastDeviceSec = 0.0
             self._lags.clear()
