@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from FusionRegistrationLib.RigidTransform import FloatArray, checkRigid
 from IntradiscalNavLib.Guidance.ImagePlane import ImagePlane, NeedleInPlane, needleInPlane
-from IntradiscalNavLib.Guidance.PathFrame import PathFrame
+from IntradiscalNavLib.Guidance.PathFrame import PathFrame, crossProduct
 from IntradiscalNavLib.Guidance.StructureClearance import StructureClearance, StructureSet
 from IntradiscalNavLib.Guidance.TipUncertainty import TipErrorModel, TipUncertainty, tipUncertainty
 
@@ -123,7 +123,7 @@ def computeGuidance(
         depthLeftMm=depthLeftMm,
         endPointRas=endPoint,
         endPointErrorMm=float(np.linalg.norm(path.targetRas - endPoint)),
-        shaftAngleDeg=float(np.degrees(np.arctan2(np.linalg.norm(np.cross(direction, along)), direction @ along))),
+        shaftAngleDeg=float(np.degrees(np.arctan2(np.linalg.norm(crossProduct(direction, along)), direction @ along))),
         inPlane=None if plane is None else needleInPlane(plane, tip, direction, shape.lengthMm),
         clearances=()
         if structures is None

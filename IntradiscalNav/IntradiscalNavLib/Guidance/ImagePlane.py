@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from FusionRegistrationLib.RigidTransform import FloatArray
+from IntradiscalNavLib.Guidance.PathFrame import crossProduct
 
 PARALLEL_SINE = np.sin(np.radians(1.0))
 """A shaft within one degree of the image plane meets it nowhere that could be aimed at."""
@@ -21,10 +23,10 @@ class ImagePlane:
     columns: int
     rows: int
 
-    @property
+    @cached_property
     def normalRas(self) -> FloatArray:
         """Unit normal: column direction x row direction (also right where calibrated axes aren't quite perpendicular)."""
-        normal = np.cross(self.imageToRas[:3, 0], self.imageToRas[:3, 1])
+        normal = crossProduct(self.imageToRas[:3, 0], self.imageToRas[:3, 1])
         result: FloatArray = normal / np.linalg.norm(normal)
         return result
 
@@ -71,7 +73,7 @@ def imagePlane(imageToRas: npt.ArrayLike, columns: int, rows: int) -> ImagePlane
     matrix = np.array(imageToRas, float)
     if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
         raise ValueError("ImageToRas must be a 4x4 matrix of finite numbers. Check the probe calibration and the probe's pose.")
-    cross = np.cross(matrix[:3, 0], matrix[:3, 1])
+    cross = crossProduct(matrix[:3, 0], matrix[:3, 1])
     lengths = np.linalg.norm(matrix[:3, :2], axis=0)
     if lengths.min() < 1e-6 or np.linalg.norm(cross) < 0.1 * lengths.prod():
         raise ValueError("ImageToRas spans no plane: its pixel axes are null or parallel. Load the probe calibration again.")

@@ -15,7 +15,7 @@ from IntradiscalNavLib.Guidance.ActiveNeedle import ActiveNeedle, NeedlePlan, Ne
 from IntradiscalNavLib.Guidance.DisplayedGuidance import NEEDLE, PROBE, REFERENCE, ToolLiveness, displayGuidance
 from IntradiscalNavLib.Guidance.Guidance import Guidance, computeGuidance
 from IntradiscalNavLib.Guidance.GuidancePhase import PhaseTracker
-from IntradiscalNavLib.Guidance.ImagePlane import ImagePlane, imagePlane
+from IntradiscalNavLib.Guidance.ImagePlane import ImagePlane
 from IntradiscalNavLib.Guidance.ProximityAlert import ProximityAlert
 from IntradiscalNavLib.Guidance.StructureClearance import RiskStructure, StructureSet
 from IntradiscalNavLib.Guidance.TipUncertainty import TipErrorModel
@@ -162,19 +162,19 @@ class GuidanceSession:
         volume.GetIJKToRASMatrix(matrix)
         imageToRas = _array(matrix)
         parent = volume.GetParentTransformNode()
-        try:
-            if parent is not None:
-                imageToRas = worldMatrix(parent) @ imageToRas
-            columns, rows, _ = image.GetDimensions()
-            plane = imagePlane(imageToRas, columns, rows)
-        except (ValueError, RuntimeError) as error:
-            tools[PROBE] = ToolLiveness(False, "INVALID", str(error))
-            return None
         pixels = _pixelsOf(image)
         if pixels is None:
             tools[PROBE] = ToolLiveness(False, "INVALID", "the image isn't 8-bit grey; send a B-mode image of one component")
             return None
-        self._frame = UltrasoundFrame(pixels, imageToRas, int(image.GetMTime()))
+        try:
+            if parent is not None:
+                imageToRas = worldMatrix(parent) @ imageToRas
+            frame = UltrasoundFrame(pixels, imageToRas, int(image.GetMTime()))
+            plane = frame.plane
+        except (ValueError, RuntimeError) as error:
+            tools[PROBE] = ToolLiveness(False, "INVALID", str(error))
+            return None
+        self._frame = frame
         return plane
 
     def _onSwitch(self, switch: NeedleSwitch) -> None:

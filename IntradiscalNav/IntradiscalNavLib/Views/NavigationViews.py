@@ -14,7 +14,7 @@ import numpy as np
 
 from FusionRegistrationLib.RigidTransform import FloatArray
 from IntradiscalNavLib.Guidance.DisplayedGuidance import GuidanceNumber
-from IntradiscalNavLib.Guidance.ImagePlane import imagePlane
+from IntradiscalNavLib.Guidance.PathFrame import PathFrame
 from IntradiscalNavLib.Views.DisplayNodes import StrokePalette, addDisplay
 from IntradiscalNavLib.Views.FrozenPicture import FreezeMode, FrozenPicture
 from IntradiscalNavLib.Views.NavigationLayout import (
@@ -104,6 +104,8 @@ class NavigationViews:
         self.scene3d = NavigationScene(scene, self.ultrasoundPicture)
         self._live: SessionState | None = None
         self._shared: bool | None = None
+        self._posedPath: PathFrame | None = None
+        self._pathPoses: tuple[SlicePose, SlicePose, SlicePose]
         self._probeShownLive = True
         for model in anatomy:
             self._showAnatomy(model)
@@ -187,7 +189,7 @@ class NavigationViews:
         for view, pose in self._poses(state, shown.fusion, shown.ultrasound).items():
             self.drivers[view].show(pose)
             if view is not ULTRASOUND or comparing:
-                self.strokes[view].show(pose, path, tip, hub, guidance)
+                self.strokes[view].show(pose, self.drivers[view].pixelMm, path, tip, hub, guidance)
         self.scene3d.show(state, tip)
         for view, overlay in self.overlays.items():
             held = {FUSION: shown.fusionHeldSec, ULTRASOUND: shown.ultrasoundHeldSec, THREE_D: shown.ultrasoundHeldSec}.get(view)
@@ -195,17 +197,19 @@ class NavigationViews:
 
     def _poses(self, state: SessionState, fusion: UltrasoundFrame | None, ultrasound: UltrasoundFrame | None) -> dict[ViewName, SlicePose]:
         poses: dict[ViewName, SlicePose] = {}
-        for view, frame in ((FUSION, fusion), (ULTRASOUND, ultrasound)):
-            if frame is not None:
-                rows, columns = frame.pixels.shape
-                poses[view] = imagePose(imagePlane(frame.imageToRas, columns, rows))
-        if state.plan is not None:
-            path = state.plan.path
-            poses[TARGET] = targetPose(path)
-            if self.followNeedle and state.needleLive and state.needleTipToRas is not None:
-                poses[PATH_ACROSS], poses[PATH_ALONG] = pathPoses(path, state.needleTipToRas[:3, 2], state.needleTipToRas[:3, 3])
-            else:
-                poses[PATH_ACROSS], poses[PATH_ALONG] = pathPoses(path)
+        if fusion is not None:
+            poses[FUSION] = imagePose(fusion.plane)
+        if ultrasound is not None:
+            poses[ULTRASOUND] = poses[FUSION] if ultrasound is fusion else imagePose(ultrasound.plane)
+        if state.plan is None:
+            return poses
+        path = state.plan.path
+        if path is not self._posedPath:
+            self._posedPath = path
+            self._pathPoses = (targetPose(path), *pathPoses(path))
+        poses[TARGET], poses[PATH_ACROSS], poses[PATH_ALONG] = self._pathPoses
+        if self.followNeedle and state.needleLive and state.needleTipToRas is not None:
+            poses[PATH_ACROSS], poses[PATH_ALONG] = pathPoses(path, state.needleTipToRas[:3, 2], state.needleTipToRas[:3, 3])
         return poses
 
     def _sharePicture(self, shared: bool) -> None:

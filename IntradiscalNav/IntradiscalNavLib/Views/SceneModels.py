@@ -152,7 +152,7 @@ def ellipsoidToRas(uncertainty: TipUncertainty, centerRas: FloatArray) -> FloatA
 
 
 def labelModels(
-    scene: Any, labels: npt.ArrayLike, ijkToRas: npt.ArrayLike, names: Mapping[int, str], triangles: int = 12000
+    scene: Any, labels: npt.ArrayLike, ijkToRas: npt.ArrayLike, names: Mapping[int, str], triangles: int = 8000
 ) -> dict[int, Any]:
     """Smooth closed surfaces of label values (k, j, i), as model nodes in RAS without a display (the views give them theirs).
 

@@ -29,6 +29,8 @@ class SliceDriver:
 
         self.node = sliceNode
         self.marginShare = 0.04
+        self.pixelMm = 0.25
+        """Size of a screen pixel as last set."""
         self._matrix = vtk.vtkMatrix4x4()
         self._shown: tuple[FloatArray, float, float, int, int] | None = None
 
@@ -52,6 +54,7 @@ class SliceDriver:
         if before is not None and before[1:] == key[1:] and np.array_equal(before[0], pose.sliceToRas):
             return False
         pixelMm = (1.0 + self.marginShare) * max(pose.widthMm / max(columns, 1), pose.heightMm / max(rows, 1))
+        self.pixelMm = pixelMm
         self._matrix.DeepCopy(pose.sliceToRas.ravel().tolist())
         wasModifying = self.node.StartModify()
         self.node.GetSliceToRAS().DeepCopy(self._matrix)

@@ -11,7 +11,7 @@ import numpy as np
 
 from FusionRegistrationLib.RigidTransform import FloatArray, rigidFrom
 from IntradiscalNavLib.Guidance.ImagePlane import ImagePlane
-from IntradiscalNavLib.Guidance.PathFrame import PathFrame, uprightAxes
+from IntradiscalNavLib.Guidance.PathFrame import PathFrame, crossProduct, uprightAxes
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,7 @@ def imagePose(plane: ImagePlane) -> SlicePose:
     normal = plane.normalRas
     right = columnStep / np.linalg.norm(columnStep)
     # Columns x rows = normal points away from the viewer, because rows go down.
-    up = np.cross(right, normal)
+    up = crossProduct(right, normal)
     corners = np.array([[c, r, 0.0, 1.0] for c in (-0.5, plane.columns - 0.5) for r in (-0.5, plane.rows - 0.5)])
     cornersRas = corners @ plane.imageToRas[:3].T
     across, upward = cornersRas @ right, cornersRas @ up
@@ -76,6 +76,6 @@ def pathPoses(path: PathFrame, directionRas: FloatArray | None = None, throughRa
         through = np.asarray(throughRas, float)
         center = through + float((center - through) @ forward) * forward
     height = path.lengthMm * 1.35 + 20.0
-    across = rigidFrom(np.column_stack([right, -forward, np.cross(right, -forward)]), center)
-    along = rigidFrom(np.column_stack([-down, -forward, np.cross(-down, -forward)]), center)
+    across = rigidFrom(np.column_stack([right, -forward, crossProduct(right, -forward)]), center)
+    along = rigidFrom(np.column_stack([-down, -forward, crossProduct(-down, -forward)]), center)
     return SlicePose(across, height * 0.6, height), SlicePose(along, height * 0.6, height)

@@ -9,7 +9,7 @@ import numpy as np
 
 from FusionRegistrationLib.RigidTransform import FloatArray
 from IntradiscalNavLib.Guidance.Guidance import Guidance
-from IntradiscalNavLib.Guidance.PathFrame import PathFrame
+from IntradiscalNavLib.Guidance.PathFrame import PathFrame, crossProduct
 from IntradiscalNavLib.Guidance.TipUncertainty import RAYLEIGH_95
 from IntradiscalNavLib.Views.DisplayNodes import (
     END_POINT_COLOR,
@@ -30,6 +30,10 @@ TARGET_RADIUS_MM = 3.0
 IN_PLANE_MM = 1.5
 """Half the slice thickness of a lumbar curved probe at disc depth is 1.5-3 mm; the needle is solid only where it is surely within it."""
 
+LINE_PIXELS = 3
+NEEDLE_LINES = (-0.6, 0.0, 0.6)
+"""The needle is drawn as three lines side by side, this many line widths apart: one model of one width costs half of two."""
+
 Part = tuple[FloatArray, Color]
 
 
@@ -41,22 +45,25 @@ class SliceStrokes:
     ) -> None:
         self._rings = rings
         self._contour = contour
-        self.thin = StrokeModel(scene, f"{name}Thin", (sliceNode,), 3, palette)
-        self.thick = StrokeModel(scene, f"{name}Thick", (sliceNode,), 6, palette)
+        self.model = StrokeModel(scene, name, (sliceNode,), LINE_PIXELS, palette)
         self._still: tuple[FloatArray, Indices] | None = None
         self._stillFor: tuple[FloatArray, PathFrame | None] | None = None
 
     def setViews(self, sliceNodes: Sequence[Any]) -> None:
         """Draw on these views."""
-        self.thin.setViews(sliceNodes)
-        self.thick.setViews(sliceNodes)
+        self.model.setViews(sliceNodes)
 
     def setVisible(self, visible: bool) -> None:
-        self.thin.setVisible(visible)
-        self.thick.setVisible(visible)
+        self.model.setVisible(visible)
 
     def show(
-        self, pose: SlicePose, path: PathFrame | None, tipRas: FloatArray | None, hubRas: FloatArray | None, guidance: Guidance | None
+        self,
+        pose: SlicePose,
+        pixelMm: float,
+        path: PathFrame | None,
+        tipRas: FloatArray | None,
+        hubRas: FloatArray | None,
+        guidance: Guidance | None,
     ) -> None:
         """Draw for this slice pose. Without guidance (not live) the needle is grey and nothing says where it would go."""
         right, up, normal = pose.sliceToRas[:3, :3].T
@@ -65,21 +72,20 @@ class SliceStrokes:
         if self._still is None or before is None or before[1] is not path or not np.array_equal(before[0], pose.sliceToRas):
             self._stillFor = (pose.sliceToRas, path)
             self._still = self._stillStrokes(pose, path)
-        thin: list[Part] = []
-        thick: list[Part] = []
+        parts: list[Part] = []
+        needle: list[Part] = []
         if tipRas is not None and hubRas is not None:
             color = NEEDLE_COLOR if guidance is not None else NOT_LIVE_COLOR
-            thick += [(part, color) for part in strokesOnPlane(tipRas, hubRas, origin, normal, IN_PLANE_MM)]
+            needle = [(_thick(part, normal, pixelMm), color) for part in strokesOnPlane(tipRas, hubRas, origin, normal, IN_PLANE_MM)]
             if self._rings:
-                thin.append((circle(tipRas, right, up, 1.2), color))
+                parts.append((circle(tipRas, right, up, 1.2), color))
         if guidance is not None and tipRas is not None:
             end = guidance.endPointRas
-            thin.append((dashes(tipRas, end, 1.0, 1.5), END_POINT_COLOR))
-            thin.append((cross(end, right, up, 3.0, 0.8), END_POINT_COLOR))
+            parts.append((dashes(tipRas, end, 1.0, 1.5), END_POINT_COLOR))
+            parts.append((cross(end, right, up, 3.0, 0.8), END_POINT_COLOR))
             if guidance.uncertainty is not None:
-                thin.append((_ellipse(tipRas, guidance.uncertainty.covariance, right, up), NEEDLE_COLOR))
-        self.thin.show(self._still, self.thin.merge(thin))
-        self.thick.show(self.thick.merge(thick))
+                parts.append((_ellipse(tipRas, guidance.uncertainty.covariance, right, up), NEEDLE_COLOR))
+        self.model.show(self._still, self.model.merge(parts + needle))
 
     def _stillStrokes(self, pose: SlicePose, path: PathFrame | None) -> tuple[FloatArray, Indices]:
         """Contours, path and target: what changes only with the plane."""
@@ -91,7 +97,7 @@ class SliceStrokes:
             (part, PATH_COLOR) for part in strokesOnPlane(path.targetRas, path.entryRas, pose.originRas, normal, IN_PLANE_MM, 2.0, 3.0)
         ]
         parts += [(part, TARGET_COLOR) for part in self._targetStrokes(pose, path, right, up)]
-        segments, indices = self.thin.merge(parts)
+        segments, indices = self.model.merge(parts)
         return np.concatenate([contour, segments]), np.concatenate([numbers, indices])
 
     def _targetStrokes(self, pose: SlicePose, path: PathFrame, right: FloatArray, up: FloatArray) -> list[FloatArray]:
@@ -102,6 +108,19 @@ class SliceStrokes:
         if self._rings:
             parts.append(cross(path.targetRas, right, up, max(self._rings) + 4.0, TARGET_RADIUS_MM))
         return parts
+
+
+def _thick(segments: FloatArray, normal: FloatArray, pixelMm: float) -> FloatArray:
+    """Segments (n, 2, 3) of one straight line, each drawn as lines side by side in the view."""
+    if not len(segments):
+        return segments
+    aside = crossProduct(segments[0, 1] - segments[0, 0], normal)
+    length = float(np.linalg.norm(aside))
+    if length < 1e-6:
+        return segments
+    shifts = np.multiply.outer(NEEDLE_LINES, aside * (LINE_PIXELS * pixelMm / length))
+    result: FloatArray = (segments[None] + shifts[:, None, None, :]).reshape(-1, 2, 3)
+    return result
 
 
 def _ellipse(centerRas: FloatArray, covariance: FloatArray, right: FloatArray, up: FloatArray) -> FloatArray:

@@ -7,12 +7,15 @@ and the freeze without any change to what is recorded.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from FusionRegistrationLib.RigidTransform import FloatArray
+from IntradiscalNavLib.Guidance.ImagePlane import ImagePlane, imagePlane
+from IntradiscalNavLib.Guidance.PathFrame import crossProduct
 from IntradiscalNavLib.Views.DisplayNodes import makeNode, setMatrix
 
 Pixels = npt.NDArray[np.uint8]
@@ -28,6 +31,11 @@ class UltrasoundFrame:
     pixels: Pixels
     imageToRas: FloatArray
     stamp: int = 0
+
+    @cached_property
+    def plane(self) -> ImagePlane:
+        rows, columns = self.pixels.shape
+        return imagePlane(self.imageToRas, columns, rows)
 
 
 class FanMask:
@@ -112,6 +120,8 @@ class UltrasoundDisplay:
         self._view: Pixels | None = None
         self._key: tuple[object, ...] = ()
         self._matrix: FloatArray | None = None
+        # A slice view that shows a volume without an image logs errors at each rendering.
+        self._allocate(1, 1)
 
     def show(self, frame: UltrasoundFrame) -> None:
         """Show a frame at its place. Nothing is done for pixels or a place that are shown already."""
@@ -119,7 +129,7 @@ class UltrasoundDisplay:
             self._matrix = frame.imageToRas.copy()
             matrix = frame.imageToRas.copy()
             # The scanner gives no thickness; one unit of the third axis is a pixel's mean size along the plane's normal.
-            normal = np.cross(matrix[:3, 0], matrix[:3, 1])
+            normal = crossProduct(matrix[:3, 0], matrix[:3, 1])
             matrix[:3, 2] = normal / np.sqrt(np.linalg.norm(normal))
             setMatrix(self.transformNode, matrix)
         key = (frame.stamp, id(frame.pixels) if frame.stamp == 0 else 0, self.curtain)
@@ -154,5 +164,5 @@ class UltrasoundDisplay:
 
     @property
     def image(self) -> Any:
-        """vtkImageData that is shown; None before the first frame."""
+        """vtkImageData that is shown; a single pixel before the first frame."""
         return self._image

@@ -80,7 +80,7 @@ def patient():
 
 
 def checksOn(streamed, patient):
-    phantom, surface, ultrasound = patient
+    _, surface, ultrasound = patient
     geometry = ultrasound.geometry
     half = geometry.fieldOfViewDeg / 2
     column, row = geometry.faceCenterPixel
