@@ -54,6 +54,11 @@ class BoneSurface:
         """Every other voxel of the table: small enough for the processor's cache in the search."""
         return self.table.decimated(2)
 
+    def prepare(self) -> BoneSurface:
+        """Build the tables now (about half a second), so that the first fit isn't slowed by it; returns the surface."""
+        _ = self.coarseTable, self.table.curvature
+        return self
+
     @property
     def pitchMm(self) -> float:
         """Median distance between the centres of neighbouring vertebrae, or a typical one when they aren't known."""

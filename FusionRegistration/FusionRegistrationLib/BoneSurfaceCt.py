@@ -35,7 +35,7 @@ class BoneSurfaceParameters:
     metalMarginMm: float = 4.0
     spacingMm: float = 1.0
     halfWidthMm: float = 50.0
-    besideRibsMm: float = 36.0
+    besideRibsMm: float = 30.0
     smallestPieceMm3: float = 800.0
     tableSpacingMm: float = 1.5
 

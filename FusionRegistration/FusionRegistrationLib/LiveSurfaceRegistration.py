@@ -173,7 +173,7 @@ class LiveSurfaceRegistration:
         )
 
     def _run(self) -> None:
-        self._surface.coarseTable.distances(np.zeros((1, 3)))  # built before the first points come
+        self._surface.prepare()  # before the first points come
         while True:
             with self._changed:
                 while not self._stopping and not self._due():

@@ -271,7 +271,7 @@ class _Solver:
             rotation = rotationsFromVectors(twist[None, :3])[0]
             self.poses[number] = rigidFrom(rotation, centre - rotation @ centre + twist[3:]) @ self.poses[number]
             moved = max(moved, float(np.linalg.norm(twist[3:]) + 30.0 * np.linalg.norm(twist[:3])))
-        self.nuisance = np.clip(self.nuisance + step[-2:], [-0.1, 0.0], [0.1, 4.0])
+        self.nuisance = np.clip(self.nuisance + step[-2:] * (self.precision < PINNED), [-0.1, 0.0], [0.1, 4.0])
         return moved
 
     def _addNeighbourPriors(self, information: FloatArray, gradient: FloatArray) -> None:

@@ -103,23 +103,32 @@ def refinePose(
         precision[0] = parameters.depthScaleSigma**-2
     if points.elevations is not None and parameters.sliceHalfWidthSigmaMm > 0:
         precision[1] = parameters.sliceHalfWidthSigmaMm**-2
-    squaredKernel = parameters.kernelMm**2
-    jacobian = np.empty((count, 8))
+    squaredKernel = np.float32(parameters.kernelMm**2)
+    # Single precision, coordinates x points: the sums are over a few thousand points, their rounding is far below the noise.
+    columns, offsetColumns, elevationColumns = (np.ascontiguousarray(a.T, np.float32) for a in (centred, offsets, elevations))
+    relative32 = relative.astype(np.float32)
+    convexity = np.float32(0.5 * parameters.pointNoiseMm**2)
+    jacobian = np.zeros((8, count), np.float32)
     moved = np.inf
     for _ in range(parameters.iterations):
-        turned = (centred + nuisance[0] * offsets) @ rotation.T
-        place = turned + translation
-        distance, normal = table.distancesAndGradients(place)
-        jacobian[:, :3] = np.cross(turned, normal)
-        jacobian[:, 3:6] = normal
-        jacobian[:, 6] = ((offsets @ rotation.T) * normal).sum(axis=1)
-        jacobian[:, 7] = -np.abs(((elevations @ rotation.T) * normal).sum(axis=1))
-        residual = distance + nuisance[1] * jacobian[:, 7] - 0.5 * parameters.pointNoiseMm**2 * table.curvatures(place)
-        robust = relative * (squaredKernel / (squaredKernel + residual * residual)) ** 2
+        rotation32 = rotation.astype(np.float32)
+        turned = rotation32 @ (columns + np.float32(nuisance[0]) * offsetColumns if nuisance[0] else columns)
+        distance, normal, curvature = table.lookup(turned + translation.astype(np.float32)[:, None])
+        jacobian[0] = turned[1] * normal[2] - turned[2] * normal[1]
+        jacobian[1] = turned[2] * normal[0] - turned[0] * normal[2]
+        jacobian[2] = turned[0] * normal[1] - turned[1] * normal[0]
+        jacobian[3:6] = normal
+        # The normals as the sweep's frame sees them, for its beams and scan planes.
+        seen = rotation32.T @ normal
+        jacobian[6] = (offsetColumns * seen).sum(axis=0)
+        jacobian[7] = -np.abs((elevationColumns * seen).sum(axis=0))
+        residual = distance + np.float32(nuisance[1]) * jacobian[7] - convexity * curvature
+        robust = relative32 * (squaredKernel / (squaredKernel + residual * residual)) ** 2
         noise = max(0.2, float(np.sqrt((robust * residual * residual).sum() / robust.sum())))
         worth = independent / noise**2
-        information = (jacobian * robust[:, None]).T @ jacobian * worth
-        gradient = jacobian.T @ (robust * residual) * worth
+        weighted = jacobian * robust
+        information = (weighted @ jacobian.T).astype(float) * worth
+        gradient = (weighted @ residual).astype(float) * worth
         information[[6, 7], [6, 7]] += precision
         gradient[6:] += precision * (nuisance - expected)
         if prior is not None:
@@ -132,12 +141,12 @@ def refinePose(
         step /= max(1.0, float(np.linalg.norm(step[3:6])) / 3.0, float(np.linalg.norm(step[:3])) / 0.1)
         rotation = rotationsFromVectors(step[None, :3])[0] @ rotation
         translation = translation + step[3:6]
-        nuisance = np.clip(nuisance + step[6:], [-0.1, 0.0], [0.1, 4.0])
+        nuisance = np.clip(nuisance + step[6:] * (precision < PINNED), [-0.1, 0.0], [0.1, 4.0])
         moved = float(np.linalg.norm(step[3:6]) + 40.0 * np.linalg.norm(step[:3]))
-        if moved < 2e-3:
+        if moved < 5e-3:
             break
     left, _, right = np.linalg.svd(rotation)
-    covariance = _clusteredCovariance(jacobian * (robust * residual * worth)[:, None], clusterOf, len(clusterIds), information)
+    covariance = _clusteredCovariance(weighted * (residual * np.float32(worth)), clusterOf, len(clusterIds), information)
     return RefinedPose(
         left @ right,
         translation,
@@ -145,17 +154,18 @@ def refinePose(
         float(np.sqrt(covariance[6, 6])) if precision[0] < PINNED else 0.0,
         float(nuisance[1]),
         covariance[:6, :6],
-        residual,
-        robust / relative,
+        residual.astype(float),
+        (robust / relative32).astype(float),
         noise,
         bool(moved < 0.05),
     )
 
 
-def _clusteredCovariance(scores: FloatArray, clusterOf: npt.NDArray[np.intp], clusters: int, information: FloatArray) -> FloatArray:
+def _clusteredCovariance(
+    scores: npt.NDArray[np.float32], clusterOf: npt.NDArray[np.intp], clusters: int, information: FloatArray
+) -> FloatArray:
     """Sandwich covariance with frames as clusters, at least the model's own in every direction, and at least the floor."""
-    perCluster = np.zeros((clusters, scores.shape[1]))
-    np.add.at(perCluster, clusterOf, scores)
+    perCluster = np.stack([np.bincount(clusterOf, row, minlength=clusters) for row in scores], axis=1)
     inverse = np.linalg.inv(information)
     sandwich = clusters / max(clusters - 1, 1) * inverse @ (perCluster.T @ perCluster) @ inverse
     # The larger of the two opinions in every direction keeps few frames from looking sure by accident.

@@ -169,7 +169,7 @@ class Sweep:
 class DenseSpine:
     """Points spread densely over the meshes (sorted by z), for cutting scan planes out of them quickly."""
 
-    def __init__(self, spine: SpineMeshes, perMm2: float = 3.0, seed: int = 5) -> None:
+    def __init__(self, spine: SpineMeshes, perMm2: float = 2.0, seed: int = 5) -> None:
         random = np.random.default_rng(seed)
         points, normals, owner = [], [], []
         for number, (vertices, faces) in enumerate(zip(spine.points, spine.triangles)):
@@ -289,7 +289,10 @@ def _cutFrame(
     dense: DenseSpine, origin: FloatArray, probe: FloatArray, hardness: Hardness, random: np.random.Generator
 ) -> tuple[FloatArray, FloatArray] | None:
     """First echoes of one frame: per beam the nearest surface within the beam's thickness."""
-    low, high = np.searchsorted(dense.points[:, 2], [origin[2] - 30.0, origin[2] + 30.0])
+    # The slab of points the tilted plane can meet within 110 mm depth.
+    reach = 6.0 + 110.0 * float(np.linalg.norm(probe[2, :2]))
+    middle = origin[2] + 55.0 * probe[2, 1]
+    low, high = np.searchsorted(dense.points[:, 2], [middle - reach, middle + reach])
     local = (dense.points[low:high] - origin) @ probe
     # Noise-free frames still need some thickness to meet points of the cloud.
     half = max(hardness.beamHalfWidthMm, 0.4)
@@ -365,16 +368,22 @@ def targetErrors(sweep: Sweep, spine: SpineMeshes, referenceToRas: FloatArray) -
 
 
 def phantomSpine(seed: int = 0) -> SpineMeshes:
-    """A procedural spine, L1-L5, for where no real meshes are at hand: surfaces of the simulated patient's labels."""
+    """A procedural spine, L1-L5, for where no real meshes are at hand: surfaces of a simulated patient's labels."""
     from IntradiscalNavLib.Simulation.LumbarPhantom import buildLumbarPhantom
-    from IntradiscalNavLib.Simulation.PhantomLabels import VERTEBRA_LABELS
     from IntradiscalNavLib.Simulation.PhantomParameters import PhantomParameters, randomPhantomParameters
 
     phantom = buildLumbarPhantom(randomPhantomParameters(seed, PhantomParameters()))
+    return spineOfLabels(phantom.labels, phantom.ijkToRas)
+
+
+def spineOfLabels(labels: npt.NDArray[np.uint8], ijkToRas: FloatArray) -> SpineMeshes:
+    """Meshes of the vertebrae L1-L5 of a simulated patient's label volume."""
+    from IntradiscalNavLib.Simulation.PhantomLabels import VERTEBRA_LABELS
+
     names = ("L1", "L2", "L3", "L4", "L5")
     points, triangles = [], []
     for name in names:
-        mask = (phantom.labels == VERTEBRA_LABELS[name]).astype(np.float32)
+        mask = (labels == VERTEBRA_LABELS[name]).astype(np.float32)
         image = vtk.vtkImageData()
         image.SetDimensions(*mask.shape[::-1])
         image.GetPointData().SetScalars(numpy_to_vtk(gaussian_filter(mask, 0.6).ravel(), deep=True))
@@ -383,7 +392,7 @@ def phantomSpine(seed: int = 0) -> SpineMeshes:
         edges.SetValue(0, 0.5)
         edges.Update()
         mesh = edges.GetOutput()
-        points.append(transformPoints(phantom.ijkToRas, vtk_to_numpy(mesh.GetPoints().GetData()).astype(float)))
+        points.append(transformPoints(ijkToRas, vtk_to_numpy(mesh.GetPoints().GetData()).astype(float)))
         triangles.append(vtk_to_numpy(mesh.GetPolys().GetConnectivityArray()).reshape(-1, 3).astype(np.int64))
     return spineOf(names, points, triangles)
 
