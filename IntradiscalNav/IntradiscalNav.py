@@ -191,6 +191,7 @@ class IntradiscalNavWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._lastStatusSec = time.monotonic()
         self.observePath()
         self.updateButtons()
+        self.showNumbers(self.logic.state)  # also when guidance has just ended: no number may stay
         if self._parameterNode is None:
             return
         self.showWorkflow()

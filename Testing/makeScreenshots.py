@@ -13,13 +13,6 @@ import time
 REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY / "Testing" / "QtStandIns"))
 
-import PanelHost
-from PIL import Image
-
-from IntradiscalNavHeadless.OffscreenViews import SliceView, ThreeDView
-from IntradiscalNavHeadless.SceneHost import startHost
-from IntradiscalNavLib.Views.NavigationLayout import FUSION, PATH_ACROSS, PATH_ALONG, SLICE_VIEWS, TARGET, THREE_D, ULTRASOUND
-
 VIEW_SIZE = (480, 400)
 TIMEOUT_SEC = 120.0
 
@@ -34,6 +27,8 @@ def runUntil(host, done) -> None:
 
 
 def montage(paths, columns: int, target: pathlib.Path) -> None:
+    from PIL import Image
+
     pictures = [Image.open(path).convert("RGB") for path in paths]
     width, height = max(p.width for p in pictures), max(p.height for p in pictures)
     rows = -(-len(pictures) // columns)
@@ -45,6 +40,12 @@ def montage(paths, columns: int, target: pathlib.Path) -> None:
 
 
 def main(folder: pathlib.Path) -> None:
+    import PanelHost
+
+    from IntradiscalNavHeadless.OffscreenViews import SliceView, ThreeDView
+    from IntradiscalNavHeadless.SceneHost import startHost
+    from IntradiscalNavLib.Views.NavigationLayout import FUSION, PATH_ACROSS, PATH_ALONG, SLICE_VIEWS, TARGET, THREE_D, ULTRASOUND
+
     folder.mkdir(parents=True, exist_ok=True)
     host = PanelHost.start()
     views = {view: SliceView(startHost(), view.tag, "Axial", VIEW_SIZE) for view in SLICE_VIEWS}

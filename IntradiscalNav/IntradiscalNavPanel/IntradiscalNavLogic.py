@@ -379,6 +379,8 @@ class IntradiscalNavLogic(ScriptedLoadableModuleLogic):
                 self.connection.recorder.recordGuidance(state)
                 self.connection.recorder.recordEvents(events)
             for event in events:
+                if event.kind == "clearance" and "UNKNOWN" in event.text:
+                    continue  # a structure that comes into or goes out of knowledge is no news for the log
                 kind = {"phase": "GUIDANCE", "needle": "NEEDLE_ACTIVE", "tool": "WARNING"}.get(event.kind, "REMARK")
                 self.log(kind, event.text, **{name: value for name, value in event.detail.items() if value is not None})
         return self.state

@@ -50,6 +50,8 @@ def addSimulatedPatient(phantom):
 class Rehearsal:
     """The simulator process and what it told of itself (`announcement`: port, calibrations, plate)."""
 
+    INSERTION_SEC = 12.0
+
     def __init__(self, parameters=None):
         """parameters: PhantomParameters of the patient; default the standard one."""
         self.parameters = parameters
@@ -109,12 +111,14 @@ class Rehearsal:
 
         logic.connection.client.send(StringMessage("SimulatorCommand", json.dumps({"command": name, **arguments})))
 
-    def followPath(self, logic, parameterNode, insertionSec=12.0):
+    def followPath(self, logic, parameterNode):
         """The simulated operator leads the needle along the planned path, by the registration as it is."""
         rasToReference = np.linalg.inv(logic.registrationFit().fromToTo)
         points = slicer.util.arrayFromMarkupsControlPoints(parameterNode.path, world=True)[:2]
         entry, target = (rasToReference[:3, :3] @ point + rasToReference[:3, 3] for point in points)
-        self.command(logic, "followPath", frame="Reference", entryMm=entry.tolist(), targetMm=target.tolist(), insertionSec=insertionSec)
+        self.command(
+            logic, "followPath", frame="Reference", entryMm=entry.tolist(), targetMm=target.tolist(), insertionSec=self.INSERTION_SEC
+        )
 
     def nextStep(self, logic, parameterNode):
         """Do the next step that is still missing; returns what was done, in a sentence."""

@@ -3,7 +3,6 @@
 from typing import Any
 
 from PySide6.QtCore import Property
-from SignalEmission import emit
 
 
 def storedProperty(valueType: Any, name: str, default: Any, notify: str | None = None) -> tuple[Any, Any]:
@@ -21,6 +20,6 @@ def storedProperty(valueType: Any, name: str, default: Any, notify: str | None =
         if hook:
             hook(value)
         if notify:
-            emit(getattr(self, notify), value)
+            getattr(self, notify).emit(value)
 
     return Property(valueType, read, write), write

@@ -8,7 +8,6 @@ import PythonQtStyle
 import qt
 from PySide6 import QtCore, QtGui, QtWidgets
 from PySide6.QtCore import Property, Signal
-from SignalEmission import emit
 from StoredProperty import storedProperty
 
 
@@ -49,7 +48,7 @@ class ctkCollapsibleButton(qt.QAbstractButton):
         for child in self._hiddenContents:
             child.setVisible(open_)
         self.setMaximumHeight(16777215 if open_ else self._barHeight())
-        emit(self.contentsCollapsed, not open_)
+        self.contentsCollapsed.emit(not open_)
 
     def _contents(self) -> list[Any]:
         direct = QtCore.Qt.FindChildOption.FindDirectChildrenOnly
@@ -132,7 +131,7 @@ class ctkSliderWidget(qt.QWidget):
 
     def _spinChanged(self, value: float) -> None:
         self._follow()
-        emit(self.valueChanged, value)
+        self.valueChanged.emit(value)
 
     def _follow(self) -> None:
         span = self._spin.maximum - self._spin.minimum

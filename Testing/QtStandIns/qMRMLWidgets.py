@@ -7,7 +7,6 @@ from typing import Any
 import qt
 from PySide6 import QtWidgets
 from PySide6.QtCore import Property, Signal
-from SignalEmission import emit
 from StoredProperty import storedProperty
 
 
@@ -25,7 +24,7 @@ class _SceneHolder:
             return
         self._scene = scene
         self._sceneSet(scene)
-        emit(self.mrmlSceneChanged, scene)  # type: ignore[attr-defined]
+        self.mrmlSceneChanged.emit(scene)  # type: ignore[attr-defined]
 
     def _sceneSet(self, scene: Any) -> None:
         pass
@@ -132,13 +131,13 @@ class qMRMLNodeComboBox(qt.QWidget, _SceneHolder):
     def _picked(self, index: int) -> None:
         if not self._filling and index >= 0:
             self._choose(self._ids[index])
-            emit(self.nodeActivated, self.currentNode())
+            self.nodeActivated.emit(self.currentNode())
 
     def _choose(self, nodeId: str | None) -> None:
         if nodeId != self._current:
             self._current = nodeId
-            emit(self.currentNodeChanged, self.currentNode())
-            emit(self.currentNodeIDChanged, nodeId or "")
+            self.currentNodeChanged.emit(self.currentNode())
+            self.currentNodeIDChanged.emit(nodeId or "")
 
     def currentNode(self) -> Any:
         return self._scene.GetNodeByID(self._current) if self._scene is not None and self._current else None
@@ -166,7 +165,7 @@ class qMRMLNodeComboBox(qt.QWidget, _SceneHolder):
         nodeType = nodeType or self.nodeTypes[0]
         name = self.baseName or nodeType.replace("vtkMRML", "").replace("Node", "")
         node = self._scene.AddNewNodeByClass(nodeType, self._scene.GenerateUniqueName(name))
-        emit(self.nodeAddedByUser, node)
+        self.nodeAddedByUser.emit(node)
         if self.selectNodeUponCreation:
             self.setCurrentNode(node)
         return node

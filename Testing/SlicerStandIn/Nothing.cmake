@@ -1,0 +1,1 @@
+# Packing needs CPack settings of a real build.

@@ -1,0 +1,3 @@
+foreach(name HOMEPAGE CONTRIBUTORS DESCRIPTION ICONURL SCREENSHOTURLS DEPENDS)
+  file(APPEND "${CMAKE_BINARY_DIR}/record.txt" "EXTENSION_${name}|${EXTENSION_${name}}\n")
+endforeach()
