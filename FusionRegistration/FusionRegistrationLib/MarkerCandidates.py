@@ -66,13 +66,19 @@ def findCandidates(
         return []
     hu = view[indices[:, 0], indices[:, 1], indices[:, 2]].astype(float)
     kept: list[Candidate] = []
-    for candidate in _split(indices, hu, view.shape):
+    fewest = int(np.ceil(minVolumeMm3 / float(np.prod(spacingMm))))
+    for candidate in _split(indices, hu, view.shape, fewest):
         _judge(candidate, view.shape, spacingMm, minExtentMm, maxExtentMm, minVolumeMm3, kept, 0)
     return kept
 
 
-def _split(indices: IntArray, hu: FloatArray, shape: tuple[int, ...]) -> list[Candidate]:
+def _split(indices: IntArray, hu: FloatArray, shape: tuple[int, ...], fewest: int = 1) -> list[Candidate]:
+    """Groups of at least ``fewest`` voxels."""
     labels = groupVoxels(indices, shape)
+    large = np.bincount(labels)[labels] >= fewest
+    indices, hu, labels = indices[large], hu[large], labels[large]
+    if not len(labels):
+        return []
     order = np.argsort(labels, kind="stable")
     borders = np.flatnonzero(np.diff(labels[order])) + 1
     return [Candidate(indices[part], hu[part]) for part in np.split(order, borders)]

@@ -8,13 +8,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from FusionRegistrationLib.MarkerCandidates import findCandidates
+from FusionRegistrationLib.MarkerCandidates import Candidate, findCandidates
 from FusionRegistrationLib.MarkerRefinement import MarkerShape, measureCandidate
 from FusionRegistrationLib.RigidTransform import FloatArray
-from FusionRegistrationLib.SkinBand import denseVoxelsNearSurface, orientVolume
+from FusionRegistrationLib.SkinBand import SURFACE_HU, OrientedVolume, denseVoxelsNearSurface, orientVolume
 
 STREAK_REACH_MM = 20.0
 """Within this distance of metal a spot of less than half its density is taken for a streak."""
+
+MAX_CONTACT_MM2 = 1.5
+"""Cross-section of dense matter leading away from an object from which it counts as part of a wire, tube or bone."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +108,7 @@ def detectMarkers(voxels: npt.NDArray[Any], ijkToRas: npt.ArrayLike, parameters:
         minVolumeMm3=0.04 * chosen.minDiameterMm**3,
     )
     markers: list[DetectedMarker] = []
-    for candidate in candidates:
+    for candidate in (c for c in candidates if _nearAir(c, volume, chosen)):
         extent = candidate.extentMm(spacing)
         middle = 0.5 * (candidate.indices.min(axis=0) + candidate.indices.max(axis=0))
         radius = float(np.clip(0.5 * extent.max(), 1.5, 0.5 * chosen.maxDiameterMm + 0.5))
@@ -118,12 +121,21 @@ def detectMarkers(voxels: npt.NDArray[Any], ijkToRas: npt.ArrayLike, parameters:
     return MarkerDetection(tuple(distinct), _warnings(distinct, spacing, chosen), len(candidates), threshold)
 
 
+def _nearAir(candidate: Candidate, volume: OrientedVolume, chosen: MarkerParameters) -> bool:
+    """Is there air just outside the object, as far as a marker may be embedded? Most bone is sorted out here at the cost of one look."""
+    middle = np.rint(candidate.indices.mean(axis=0)).astype(int)
+    top = int(candidate.indices[:, 1].min())
+    steps = (chosen.maxDepthMm + np.array([1.0, 2.0, 3.0])) / volume.spacingMm[1]
+    place = np.maximum(top - steps.astype(int), 0)
+    return bool((volume.view[middle[0], place, middle[2]] < SURFACE_HU).any())
+
+
 def _isMarker(shape: MarkerShape, chosen: MarkerParameters, spacing: FloatArray) -> bool:
     slack = 0.6 + 0.35 * float(spacing.max())
     return (
         chosen.minDiameterMm - slack <= shape.diameterMm <= chosen.maxDiameterMm + 1.5 + slack
-        and shape.elongation < 1.5 + 0.15 * float(spacing.max())
-        and shape.shellShare < 0.06
+        and shape.elongation < 1.4 + 0.15 * float(spacing.max())
+        and shape.contactMm2 < MAX_CONTACT_MM2
         and -chosen.maxHeightMm <= shape.depthMm <= chosen.maxDepthMm
         and shape.densityHu > chosen.minHu
     )

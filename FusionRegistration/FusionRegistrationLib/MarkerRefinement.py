@@ -21,7 +21,7 @@ class MarkerShape:
     :ivar ring: a ring rather than a ball.
     :ivar diameterMm: outer diameter.
     :ivar depthMm: how deep the centre lies under the surrounding outer surface; negative: it stands above.
-    :ivar shellShare: share of dense voxels just outside the object; high where it is part of something larger.
+    :ivar contactMm2: area of dense voxels in the shell just outside the object; large where it is part of something longer or larger.
     :ivar centerSdMm: expected error of the centre from noise and sampling.
     """
 
@@ -33,7 +33,7 @@ class MarkerShape:
     diameterMm: float
     thicknessMm: float
     depthMm: float
-    shellShare: float
+    contactMm2: float
     centerSdMm: float
 
     @property
@@ -97,7 +97,8 @@ def measureCandidate(
     reach = 0.5 * shape.diameterMm + 0.5 + margin
     shell = (squares > reach**2) & (squares < (reach + 1.5) ** 2)
     level = max(float(excess[window].max()), 1.0)
-    shellShare = float((excess[shell] > max(0.25 * level, 4.0 * background.noiseHu)).mean()) if shell.any() else 1.0
+    touching = int((excess[shell] > max(0.25 * level, 4.0 * background.noiseHu)).sum())
+    contactMm2 = touching * float(np.prod(spacing)) / 1.5
     if not np.all((center > 0.5) & (center < np.array(block.shape) - 1.5)):
         return None
     voxels = len(weights)
@@ -112,7 +113,7 @@ def measureCandidate(
         diameterMm=shape.diameterMm,
         thicknessMm=shape.thicknessMm,
         depthMm=depthMm,
-        shellShare=shellShare,
+        contactMm2=contactMm2,
         centerSdMm=float(np.hypot(2.0 * noiseSdMm, samplingSdMm)),
     )
 

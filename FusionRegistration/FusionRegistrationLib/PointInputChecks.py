@@ -50,6 +50,7 @@ def checkPointLists(
     *,
     names: Sequence[str] | None = None,
     ctRegion: CtRegion | None = None,
+    targetRas: npt.ArrayLike | None = None,
     paired: bool = True,
 ) -> tuple[PointProblem, ...]:
     """All problems found in two lists of points; empty when there are none. Never raises on bad values: it names them.
@@ -58,6 +59,8 @@ def checkPointLists(
     :param toPoints: the same points in RAS (mm).
     :param names: names for the messages; numbers from 1 by default.
     :param ctRegion: the CT that the to-points should lie in.
+    :param targetRas: a target, e.g. the disc: points on the back lie posterior of it. The only way to tell LPS from RAS where the CT is
+        centred in the scanner, because changing the signs of x and y is a mere rotation to the fit.
     :param paired: the lists are in the same order; enables the checks that compare them.
     """
     problems: list[PointProblem] = []
@@ -68,6 +71,8 @@ def checkPointLists(
         problems += _checkOneList(points, what, names)
     if ctRegion is not None and len(target):
         problems += _checkRegion(source, target, ctRegion, names)
+    if targetRas is not None and len(target) >= 3 and not any(p.code == "lpsForRas" for p in problems):
+        problems += _checkSide(target, np.asarray(targetRas, float))
     if paired and len(source) != len(target):
         problems.append(
             PointProblem(
@@ -165,6 +170,23 @@ def _checkRegion(source: FloatArray, target: FloatArray, region: CtRegion, names
     return [
         PointProblem("outsideCt", f"CT point{'s' * plural} {listed} {'lie' if plural else 'lies'} outside the CT: delete or correct.", True)
     ]
+
+
+def _checkSide(target: FloatArray, aim: FloatArray) -> list[PointProblem]:
+    """Points on the back are posterior (smaller y in RAS) of the disc."""
+    behind, flipped = target[:, 1] < aim[1], -target[:, 1] < aim[1]
+    if behind.mean() > 0.5 or not np.isfinite(target).all():
+        return []
+    if flipped.all():
+        return [
+            PointProblem(
+                "lpsForRas",
+                "The CT points lie in front of the target instead of behind it; with the signs of the first two coordinates changed they lie "
+                "behind it: they are in LPS, this program works in RAS. Change the signs of x and y.",
+                True,
+            )
+        ]
+    return [PointProblem("wrongSide", "Most CT points lie in front of the target, not on the back: check them and the target.", False)]
 
 
 def _checkScale(source: FloatArray, target: FloatArray, paired: bool) -> PointProblem | None:

@@ -14,6 +14,8 @@ import numpy.typing as npt
 from FusionRegistrationLib.RigidTransform import FloatArray, invertRigid, rotationAngleDeg, whyNotRigid
 
 FORMAT_VERSION = 1
+BREATHING_SPEED_MM_S = 10.0
+"""Fastest motion of the back in quiet breathing: 10 mm peak to peak every 3 s."""
 
 
 class DoubtCause(enum.Enum):
@@ -224,7 +226,9 @@ class RegistrationDoubt:
             earlier = [p for t, p in self._poses if t <= newest - self.limits.jumpSec + 1e-9]
             if len(earlier) < count:
                 return
-            old, allowedMm = _medianPose(earlier[-count:]), self.limits.jumpMm
+            # Where poses come slowly the two medians are farther apart in time: quiet breathing may use that time.
+            passedSec = self._poses[-1][0] - newest + self.limits.jumpSec
+            old, allowedMm = _medianPose(earlier[-count:]), self.limits.jumpMm + BREATHING_SPEED_MM_S * max(passedSec - 0.35, 0.0)
         place = _medianPose(new)
         moved = float(np.linalg.norm(place[:3, 3] - old[:3, 3]))
         turned = rotationAngleDeg(invertRigid(old) @ place)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from FusionRegistrationLib.RigidTransform import FloatArray
 
-SURFACE_HU = -300.0
+SURFACE_HU = -300
 """Level between air and everything solid; drapes and foam pads stay below it."""
 
 
@@ -68,6 +68,8 @@ def denseVoxelsNearSurface(
     # A cell between a marker and its far background may span far: no band is thicker than 50 mm.
     bottom = np.minimum(np.minimum(inner, outer + int(50.0 / spacing[1])) + int(np.ceil(belowMm / spacing[1])) + deep, view.shape[1])
     threshold = _noiseThreshold(view, first, hit, (along, deep, across), spacing, minThresholdHu, maxThresholdHu)
+    # An integer level lets integer voxels be compared as they are, without a floating-point copy.
+    level: float = int(np.floor(threshold)) if np.issubdtype(view.dtype, np.integer) else threshold
     found: list[npt.NDArray[np.int64]] = []
     group = max(1, int(np.ceil(40.0 / (across * spacing[2]))))
     for row in range(coarse.shape[0]):
@@ -79,12 +81,16 @@ def denseVoxelsNearSurface(
                 continue
             b0, b1 = column * across, min((column + group) * across, view.shape[2])
             block = view[a0:a1, low:high, b0:b1]
-            where = np.flatnonzero(block > threshold)
+            where = np.flatnonzero(block > level)
             if len(where):
                 found.append(np.stack(np.unravel_index(where, block.shape), axis=1) + np.array([a0, low, b0]))
     if not found:
         return np.empty((0, 3), np.int64), threshold
-    return np.concatenate(found), threshold
+    indices = np.concatenate(found)
+    # Far outwards of a marker there is air; of bone under the skin there isn't: most of it is dropped here at the cost of one look.
+    outwards = np.maximum(indices[:, 1] - int((belowMm + 2.0) / spacing[1]), 0)
+    free = view[indices[:, 0], outwards, indices[:, 2]] < SURFACE_HU
+    return indices[free], threshold
 
 
 def _filter3x3(values: npt.NDArray[np.int64], pick: np.ufunc) -> npt.NDArray[np.int64]:

@@ -24,7 +24,7 @@ def plate():
 
 def pose(random):
     turned = rigidFrom(rotationFromVector(0.3 * random.normal(size=3)), np.zeros(3)) @ ON_BACK
-    turned[:3, 3] = random.uniform(-50, 50, 3) + [0, -120, 0]
+    turned[:3, 3] = random.uniform([-50, -170, -50], [50, -70, 50])
     return turned
 
 

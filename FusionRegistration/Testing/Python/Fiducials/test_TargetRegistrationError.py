@@ -95,9 +95,9 @@ def coverage(root, counts, runs, **options):
 
 @pytest.mark.parametrize("ratio", [1.0, 3.0])
 def test_boundCoversAboutAsOftenAsStated(ratio):
-    """A short run (bench_fiducials.py makes the long one): 93-97 % wanted, the sampling error of 500 runs is 1 %."""
-    found = coverage(np.diag([0.4, 0.4, 0.4 * ratio]), (4, 6, 8), 500, shapeKnown=False)
-    assert 0.915 <= found <= 0.985
+    """A short run (bench_fiducials.py makes the long one): 93-97 % wanted, the sampling error of 300 runs is 1.3 %."""
+    found = coverage(np.diag([0.4, 0.4, 0.4 * ratio]), (4, 6, 8), 300, shapeKnown=False)
+    assert 0.905 <= found <= 0.99
 
 
 def test_takingTheEstimateForTheTruthWouldCoverTooLittle():
