@@ -181,8 +181,8 @@ def _checkSide(target: FloatArray, aim: FloatArray) -> list[PointProblem]:
         return [
             PointProblem(
                 "lpsForRas",
-                "The CT points lie in front of the target instead of behind it; with the signs of the first two coordinates changed they lie "
-                "behind it: they are in LPS, this program works in RAS. Change the signs of x and y.",
+                "The CT points lie in front of the target instead of behind it; with the signs of x and y changed they lie behind "
+                "it: they are in LPS, this program works in RAS. Change the signs of x and y.",
                 True,
             )
         ]

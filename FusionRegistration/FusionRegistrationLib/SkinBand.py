@@ -57,9 +57,9 @@ def denseVoxelsNearSurface(
     view, spacing = volume.view, volume.spacingMm
     along, deep, across = (max(1, int(mm // s)) for mm, s in zip((4.0, 1.5, 6.0), spacing))
     coarse = view[::along, ::deep, ::across]
-    solid = coarse > SURFACE_HU
+    solid: npt.NDArray[np.bool_] = np.greater(coarse, SURFACE_HU)
     first = np.argmax(solid, axis=1) * deep
-    hit = solid.any(axis=1)
+    hit: npt.NDArray[np.bool_] = np.asarray(solid.any(axis=1))
     if not hit.any():
         return np.empty((0, 3), np.int64), minThresholdHu
     outer = _filter3x3(np.where(hit, first, view.shape[1]), np.minimum)

@@ -69,7 +69,7 @@ def test_divotCheckTellsLengthFromBend():
     tooLong = checkNeedleInDivot(calibrateNeedleFromData(HUB, AXIS, 154.0), poses, divot)
     assert not tooLong.passed
     assert tooLong.alongMm == pytest.approx(4.0, abs=0.2) and "longer" in tooLong.message
-    sideways = checkNeedleInDivot(calibrateNeedleFromData(HUB, AXIS + [0.03, 0, 0], 150.0), poses, divot)
+    sideways = checkNeedleInDivot(calibrateNeedleFromData(HUB, AXIS + np.array([0.03, 0, 0]), 150.0), poses, divot)
     assert not sideways.passed
     assert sideways.acrossMm == pytest.approx(4.5, abs=0.3) and "to the side" in sideways.message
     with pytest.raises(ValueError, match="No valid pose"):

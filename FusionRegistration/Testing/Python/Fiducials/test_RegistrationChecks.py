@@ -56,8 +56,8 @@ def test_eachMistakeIsNamed(source, target, expected):
 
 def test_lpsForRasIsNamed():
     """By the CT's place where it isn't centred in the scanner, else by the target; neither can be told by the fit."""
-    back = RAS - RAS.mean(axis=0) + [20.0, -140.0, 400.0]
-    aside = CtRegion((512, 512, 240), IJK_TO_RAS - [[0, 0, 0, 0], [0, 0, 0, 120], [0, 0, 0, 0], [0, 0, 0, 0]])
+    back = RAS - RAS.mean(axis=0) + [20.0, -120.0, 400.0]
+    aside = CtRegion((512, 512, 240), IJK_TO_RAS - [[0, 0, 0, 0], [0, 0, 0, 110], [0, 0, 0, 0], [0, 0, 0, 0]])
     assert codes(MEASURED, back, ctRegion=aside, targetRas=[20, -60, 400]) == []
     assert codes(MEASURED, back * [-1, -1, 1], ctRegion=aside) == ["lpsForRas"]
     assert codes(MEASURED, back * [-1, -1, 1], ctRegion=REGION) == []
