@@ -165,8 +165,12 @@ class ToolStatusMonitor:
             self._tools[name] = self._newTool(name)
 
     def _newTool(self, name: str) -> _Tool:
-        # Only an image frame (pixels) carries a scale: ImageToProbe, ImageToReference.
-        return _Tool(StreamClock(), not name.startswith("Image"), history=collections.deque(maxlen=self.parameters.historyLength))
+        # Only pixel frames carry a scale: ImageToProbe, ImageToReference.
+        return _Tool(
+            StreamClock(),
+            not (name.startswith("Image") or "Pixel" in name),
+            history=collections.deque(maxlen=self.parameters.historyLength),
+        )
 
     def _limits(self, name: str) -> ToolStatusParameters:
         return self._perTool.get(name, self.parameters)

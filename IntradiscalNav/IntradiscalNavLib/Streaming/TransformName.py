@@ -45,3 +45,8 @@ def imageFrame(deviceName: str) -> tuple[str, str] | None:
     """(image, frame) of an image device name as PLUS builds it, ``Image_Reference``; None when it has no underscore."""
     image, separator, frame = deviceName.rpartition("_")
     return (image, frame) if separator and image and frame else None
+
+
+def isPixelFrame(frame: str) -> bool:
+    """Whether a frame counts in pixels: ``Image`` and its kin, and PLUS's ``TransducerOriginPixel``."""
+    return frame.startswith("Image") or frame.endswith("Pixel")

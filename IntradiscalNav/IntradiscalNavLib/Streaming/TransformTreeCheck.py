@@ -10,7 +10,7 @@ import numpy as np
 
 from FusionRegistrationLib.RigidTransform import FloatArray, rotationAngleDeg, whyNotRigid
 from IntradiscalNavLib.Streaming.ToolStatus import ToolStatus
-from IntradiscalNavLib.Streaming.TransformName import parseTransformName
+from IntradiscalNavLib.Streaming.TransformName import isPixelFrame, parseTransformName
 from IntradiscalNavLib.Streaming.TransformTree import TransformTree, TreeBranch
 
 
@@ -150,8 +150,11 @@ def _matrixFindings(tree: TransformTree) -> Iterable[TreeFinding]:
         matrix = tree.matrix(name)
         if matrix is None:
             continue
-        if name.startswith("Image"):
+        parsed = parseTransformName(name, tree.frameNames)
+        fromPixels, toPixels = (isPixelFrame(frame) for frame in (parsed.fromFrame, parsed.toFrame)) if parsed else (False, False)
+        if fromPixels and not toPixels:
             yield from _imageFindings(name, matrix)
+        if fromPixels or toPixels:
             continue
         reason = whyNotRigid(matrix)
         if reason:
@@ -169,7 +172,7 @@ def _imageFindings(name: str, matrix: FloatArray) -> Iterable[TreeFinding]:
         yield TreeFinding(Severity.ERROR, "image-degenerate", f"{name} has no volume or holds NaN.", "Calibrate the probe again.")
         return
     pixelMm = np.linalg.norm(matrix[:3, :2], axis=0)
-    if (pixelMm > 2.0).any() or (pixelMm < 0.005).any():
+    if (pixelMm > 0.8).any() or (pixelMm < 0.005).any():
         yield TreeFinding(
             Severity.ERROR,
             "pixel-size",
