@@ -9,7 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from IntradiscalNavLib.Streaming.OpenIGTLinkMessages import ImageMessage, OpenIGTLinkMessage, TransformMessage
+from IntradiscalNavLib.Streaming.OpenIGTLinkMessages import (
+    ImageMessage,
+    OpenIGTLinkMessage,
+    TrackedTool,
+    TrackingDataMessage,
+    TransformMessage,
+)
 
 from .SimulatedFaults import SimulatedFaults
 from .SimulatedPose import inversePose
@@ -72,6 +78,8 @@ class SimulatedFrames:
         if self._ultrasound is not None and self.options.sendImage and not self.faults.find("noImage", nowSec):
             yield self._image(toTracker, status, nowSec, stamp)
         referenceFrom = inversePose(toTracker["Reference"])
+        sent: list[TrackedTool] = []
+        states: dict[str, str] = {}
         for tool in TOOL_NAMES:
             if self.options.naming == "Reference" and tool == "Reference":
                 continue
@@ -84,7 +92,12 @@ class SimulatedFrames:
             if state_ != "OK":
                 pose = np.eye(4)  # PLUS sends the identity for a pose that is not valid
             metadata = {"TransformStatus": state_, "TransformValid": "1" if state_ == "OK" else "0"}
-            yield TransformMessage(self._name(tool, nowSec), self._damaged(tool, pose, nowSec), timestampSec=stamp, metadata=metadata)
+            name, matrix = self._name(tool, nowSec), self._damaged(tool, pose, nowSec)
+            yield TransformMessage(name, matrix, timestampSec=stamp, metadata=metadata)
+            sent.append(TrackedTool(name, matrix))
+            states |= {f"{name}Status": state_, f"{name}Index": str(len(sent) - 1)}
+        # the server passes it on only to clients that asked by STT_TDATA
+        yield TrackingDataMessage(f"TDATA_{len(sent)}Elem", tuple(sent), timestampSec=stamp, metadata=states)
 
     def _trackerPoses(self, state: ProcedureState) -> dict[str, FloatArray]:
         true = {"Probe": state.probeToRas, "Needle": state.needleToRas, "Stylus": state.stylusToRas, "Reference": state.referenceToRas}

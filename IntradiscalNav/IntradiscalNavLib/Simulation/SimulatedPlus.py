@@ -55,7 +55,11 @@ KEEP_ALIVE_SEC = 0.25
 
 
 class SimulatedPlus:
-    """Streams a procedure over OpenIGTLink. Run it in a process of its own, or call :meth:`step` from a test."""
+    """Streams a procedure over OpenIGTLink. Run it in a process of its own, or call :meth:`step` from a test.
+
+    :param oldFrames: old frames the first client gets at once (PlusServer: about 10).
+    :param monotonic: the clock; tests give their own.
+    """
 
     def __init__(
         self,
@@ -69,6 +73,7 @@ class SimulatedPlus:
         ultrasound: SimulatedUltrasound | None = None,
         options: FrameOptions | None = None,
         skill: OperatorSkill | None = None,
+        oldFrames: int = 0,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         if not 1.0 <= rateHz <= 500.0:
@@ -83,6 +88,8 @@ class SimulatedPlus:
         self.frames = SimulatedFrames(
             self.tools, tracker or SimulatedTracker(phantom.truth.patientToRas, seed=seed), image, chosen, self.faults
         )
+        self._oldFrames = oldFrames
+        self._hadClient = False
         self._monotonic = monotonic
         self._start = monotonic()
         self._commands: queue.SimpleQueue[tuple[ServerClient, StringMessage]] = queue.SimpleQueue()
@@ -136,6 +143,9 @@ class SimulatedPlus:
         self._dieOrReturn(now)
         if self._dead or not self._server.clients:
             return
+        if not self._hadClient:
+            self._hadClient = True
+            self._sendOldFrames(now)
         if self.faults.find("pause", now):
             if now - self._lastKeepAlive >= KEEP_ALIVE_SEC:
                 self._lastKeepAlive = now
@@ -255,6 +265,13 @@ class SimulatedPlus:
             dying = self._server.port == 0
         self._dead = dying
 
+    def _sendOldFrames(self, now: float) -> None:
+        """The first client of a PlusServer gets what has piled up in its buffer: about ten frames, one to two seconds old."""
+        for number in range(self._oldFrames):
+            age = 1.5 - number / max(self._oldFrames, 1)
+            for message in self.frames.messages(self.procedure.state(max(now - age, 0.0)), now - age, time.time() - age):
+                self._server.send(message)
+
     def _sendDamage(self, now: float) -> None:
         if self.faults.find("corruptCrc", now):
             data = bytearray(encodeMessage(TransformMessage("NeedleToTracker", np.eye(4)), 1))
@@ -288,6 +305,7 @@ def parseArguments(arguments: Sequence[str] | None = None) -> argparse.Namespace
     parser.add_argument("--distortion-mm", type=float, default=0.0, help="strength of the field distortion")
     parser.add_argument("--breathing-mm", type=float, default=0.0, help="rise of the back with each breath")
     parser.add_argument("--bending-mm", type=float, default=NeedleBending().deflectionAt80Mm, help="deflection of the needle 80 mm deep")
+    parser.add_argument("--old-frames", type=int, default=0, help="frames 1-2 s old that the first client gets at once, as from PlusServer")
     parser.add_argument("--lifetime", type=float, default=1800.0, help="end after so many seconds, whatever happens")
     return parser.parse_args(arguments)
 
@@ -334,6 +352,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             tracker=tracker,
             ultrasound=ultrasound,
             options=frames,
+            oldFrames=options.old_frames,
         )
         plus.start()
     except (ValueError, RuntimeError) as error:

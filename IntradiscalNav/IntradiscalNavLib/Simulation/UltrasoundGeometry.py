@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from FusionRegistrationLib.ProbeGeometry import ProbeGeometry, curvilinearGeometry, linearGeometry
+
 from .SimulatedPose import poseFromTurns
 
 FloatArray = npt.NDArray[np.float64]
@@ -72,6 +74,23 @@ class UltrasoundGeometry:
     def sampleCount(self) -> int:
         """Samples along a scan line."""
         return int(np.floor(self.depthMm / self.sampleMm)) + 1
+
+    def probeGeometry(self) -> ProbeGeometry:
+        """The same image as the bone detection of FusionRegistrationLib describes it."""
+        spacing, (column, row) = self.pixelSpacingMm, self.faceCenterPixel
+        if self.kind == "linear":
+            half = 0.5 * self.widthMm / spacing
+            region = (column - half, row, column + half, row + self.depthMm / spacing)
+            return linearGeometry(self.columns, self.rows, (spacing, spacing), region)
+        return curvilinearGeometry(
+            self.columns,
+            self.rows,
+            (spacing, spacing),
+            apexPixel=(column, row - self.radiusMm / spacing),
+            faceRadiusMm=self.radiusMm,
+            depthMm=self.depthMm,
+            halfAngleDeg=0.5 * self.fieldOfViewDeg,
+        )
 
     @property
     def _fovRad(self) -> float:

@@ -19,8 +19,10 @@ from IntradiscalNavLib.Streaming.OpenIGTLinkMessages import (
     GetStatusMessage,
     ImageMessage,
     OpenIGTLinkMessage,
+    StartTrackingDataMessage,
     StatusMessage,
     StringMessage,
+    TrackingDataMessage,
     TransformMessage,
 )
 
@@ -178,6 +180,34 @@ def test_toolLostIsTheIdentityWithStatus(pair: Pair) -> None:
     assert image.metadata["NeedleToTrackerTransformStatus"] == "OUT_OF_VIEW"
     assert transforms(messages)["ProbeToTracker"].metadata["TransformStatus"] == "OK"
     assert transforms(pair.step(2.0, wanted=5))["NeedleToTracker"].metadata["TransformStatus"] == "OK"
+
+
+def test_trackingDataComesOnRequestOnly(pair: Pair) -> None:
+    assert not [m for m in pair.step(wanted=5) if isinstance(m, TrackingDataMessage)]
+    pair.client.send(StartTrackingDataMessage("", resolution=0), headerVersion=2)
+    deadline = time.monotonic() + 3.0
+    while pair.plus._server.clients[0].trackingResolutionSec is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    pair.plus.faults.start("toolLost", pair.now, tool="Stylus", status="MISSING")
+    data = next(m for m in pair.step(wanted=7) if isinstance(m, TrackingDataMessage))
+    assert data.deviceName == "TDATA_4Elem"
+    assert [tool.name for tool in data.tools] == ["ProbeToTracker", "NeedleToTracker", "StylusToTracker", "ReferenceToTracker"]
+    assert data.toolStatus("StylusToTracker") == "MISSING"
+    assert data.toolStatus("ProbeToTracker") == "OK"
+
+
+def test_firstClientGetsOldFramesAsFromPlus(phantom: LumbarPhantom) -> None:
+    pair = Pair(phantom, options=FrameOptions(sendImage=False), oldFrames=10)
+    try:
+        pair.now = 5.0
+        messages = [m for m in pair.step(wanted=45) if isinstance(m, TransformMessage) and m.deviceName == "ProbeToTracker"]
+        assert len(messages) == 11
+        ages = messages[-1].timestampSec - np.array([m.timestampSec for m in messages])
+        assert 1.3 < ages[0] < 2.0
+        assert ages[9] > 0.4
+        assert len(transforms(pair.step(wanted=4))) == 4
+    finally:
+        pair.close()
 
 
 @pytest.mark.parametrize("kind", ["frozen", "nan", "mirrored", "nonRigid", "jump", "toolSilent", "wrongName"])

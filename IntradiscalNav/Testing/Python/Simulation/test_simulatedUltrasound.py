@@ -136,6 +136,25 @@ def test_linesAndPixelsAreInverse(geometry: UltrasoundGeometry) -> None:
     assert pixels[1].max() <= geometry.rows - 1
 
 
+@pytest.mark.parametrize("geometry", GEOMETRIES, ids=["curvilinear", "linear"])
+def test_anIndependentDetectorFindsTheStatedSurface(phantom: LumbarPhantom, geometry: UltrasoundGeometry) -> None:
+    """The bone detection of the registration, which shares no code with the simulator, judges the frames."""
+    from FusionRegistrationLib.BoneSurfaceUltrasound import detectBoneSurface
+
+    simulator = SimulatedUltrasound(phantom, geometry)
+    errors, found, total = [], 0, 0
+    for x, z, sagittal in ((0.0, -25.0, False), (10.0, 3.0, False), (-8.0, -40.0, False), (14.0, -10.0, True), (-16.0, -30.0, True)):
+        pose = probeOver(phantom, geometry, x, z, sagittal=sagittal)
+        detected = detectBoneSurface(simulator.render(pose), geometry.probeGeometry()).pixels
+        stated = simulator.boneSurface(pose).pixels
+        distance = np.linalg.norm(detected[:, None] - stated[None], axis=2) * geometry.pixelSpacingMm
+        errors += distance.min(1).tolist()
+        found += int((distance.min(0) < 1.0).sum())
+        total += len(stated)
+    assert np.mean(np.array(errors) < 1.0) > 0.85
+    assert found / total > 0.75
+
+
 def test_badGeometryIsRefused(phantom: LumbarPhantom) -> None:
     with pytest.raises(ValueError, match="neither 'linear' nor"):
         UltrasoundGeometry(kind="phased")
