@@ -63,7 +63,7 @@ def drawView(
     """CT slice of a view with tinted structures, modelled nerves, nucleus of a level and the paths projected onto it."""
     from scipy.ndimage import map_coordinates
 
-    width, height = (int(round(size / pixelMm)) for size in view.sizeMm)
+    width, height = (round(size / pixelMm) for size in view.sizeMm)
     points = view.points(width, height)
     rasToIjk = np.linalg.inv(ctIjkToRas)
     ijk = points @ rasToIjk[:3, :3].T + rasToIjk[:3, 3]

@@ -40,18 +40,24 @@ th:first-child, td:first-child, td.text, th.text { text-align: left; } th { font
 {% for text in reasons %}<div class="bad">{{ text }}</div>{% endfor %}
 {% for text in warnings %}<div class="warn">{{ text }}</div>{% endfor %}
 <h2>{{ heading }}</h2>
-<table><tr><th>path</th><th>side</th><th>inclination</th><th>tilt caudal</th><th>entry from midline<br>straight / skin</th><th>depth</th>
-{% for name in structures %}<th>{{ name }}</th>{% endfor %}<th>P(violation)</th><th>score</th><th>probe</th><th class="text">limited by</th></tr>
-{% for row in rows %}<tr><td><span class="dot" style="background: {{ row.color }}"></span>{{ row.name }}</td><td>{{ row.side }}</td>
+<table><tr><th>path</th><th>side</th><th>inclination</th><th>tilt caudal</th>
+<th>entry from midline<br>straight / skin</th><th>depth</th>
+{% for name in structures %}<th>{{ name }}</th>{% endfor %}
+<th>P(violation)</th><th>score</th><th>probe</th><th class="text">limited by</th></tr>
+{% for row in rows %}<tr>
+<td><span class="dot" style="background: {{ row.color }}"></span>{{ row.name }}</td><td>{{ row.side }}</td>
 <td>{{ row.inclination }}</td><td>{{ row.tilt }}</td><td>{{ row.entry }}</td><td>{{ row.depth }}</td>
 {% for value in row.clearances %}<td>{{ value }}</td>{% endfor %}
 <td>{{ row.violation }}</td><td>{{ row.score }}</td><td>{{ row.probe }}</td><td class="text">{{ row.limited }}</td></tr>{% endfor %}
 </table>
-<div class="note">Angles in degrees, lengths and clearances in mm (15 means 15 or more). Needle {{ needle }} mm, at least {{ reserve }} mm stay outside.
+<div class="note">Angles in degrees, lengths and clearances in mm (15 means 15 or more).
+Needle {{ needle }} mm, at least {{ reserve }} mm stay outside.
 {{ causes }}</div>
 {% if session %}<h2>Order of the session</h2>
-<table><tr><th>#</th><th class="text">target</th><th>needle</th><th>depth</th><th>inclination</th><th>tilt</th><th class="text">why here</th></tr>
-{% for step in session %}<tr><td>{{ loop.index }}</td><td class="text">{{ step.target }}</td><td>{{ step.needle }}</td><td>{{ step.depth }}</td>
+<table><tr><th>#</th><th class="text">target</th><th>needle</th><th>depth</th><th>inclination</th><th>tilt</th>
+<th class="text">why here</th></tr>
+{% for step in session %}<tr><td>{{ loop.index }}</td>
+<td class="text">{{ step.target }}</td><td>{{ step.needle }}</td><td>{{ step.depth }}</td>
 <td>{{ step.inclination }}</td><td>{{ step.tilt }}</td><td class="text">{{ step.reason }}</td></tr>{% endfor %}</table>{% endif %}
 {% if pictures %}<h2>Pictures</h2><div class="pictures">
 {% for picture in pictures %}<figure><img alt="{{ picture.title }}" src="data:image/png;base64,{{ picture.data }}">
@@ -109,7 +115,8 @@ def planReport(
     context = next(iter(plan.contexts.values()))
     subtitle = (
         f"{plan.kind} {plan.level}, {plan.side}; disc {disc.heightMm:.1f} mm high, {disc.widthMm:.0f} x {disc.depthMm:.0f} mm; target "
-        f"{context.depthMm:.0f} mm deep; inclination prior {priorOf(context)}; {plan.candidateCount:,} candidates scored, {plan.legalCount:,} legal."
+        f"{context.depthMm:.0f} mm deep; inclination prior {priorOf(context)}; {plan.candidateCount:,} candidates scored, "
+        f"{plan.legalCount:,} legal."
     )
     environment = Environment(autoescape=True)
     steps = [
@@ -138,7 +145,8 @@ def planReport(
         needle=f"{parameters.needleLengthMm:.0f}",
         reserve=f"{parameters.hubReserveMm:.0f}",
         causes=(
-            f"P(violation): probability that registration error ({parameters.registrationTreMm:.1f} mm RMS until a registration gives its own), "
+            f"P(violation): probability that registration error ({parameters.registrationTreMm:.1f} mm RMS until a registration "
+            "gives its own), "
             "needle bending and the modelled nerves' uncertainty bring the needle within a hard limit."
         ),
         session=steps,

@@ -27,13 +27,12 @@ class RasGrid:
         low = np.asarray(lowRas, float)
         high = np.asarray(highRas, float)
         step = float(spacingMm)
-        count = np.maximum(np.ceil((high - low) / step).astype(int) + 1, 2)
-        return RasGrid((float(low[0]), float(low[1]), float(low[2])), (step, step, step), (int(count[2]), int(count[1]), int(count[0])))
+        count = [max(int(np.ceil(size / step)) + 1, 2) for size in high - low]
+        return RasGrid((float(low[0]), float(low[1]), float(low[2])), (step, step, step), (count[2], count[1], count[0]))
 
     def axis(self, ras: int) -> FloatArray:
         """Coordinates (mm) along axis 0 = R, 1 = A, 2 = S."""
-        result: FloatArray = self.originRas[ras] + self.spacingMm[ras] * np.arange(self.shape[2 - ras])
-        return result
+        return np.asarray(self.originRas[ras] + self.spacingMm[ras] * np.arange(self.shape[2 - ras]), float)
 
     def points(self) -> FloatArray:
         """RAS points, shape (nk, nj, ni, 3)."""
@@ -65,9 +64,12 @@ def resampleToGrid(
         return affine_transform(source, matrix, start[::-1], grid.shape, order=1 if linear else 0, mode="constant", cval=outside)
     rasOfIjk = [int(np.argmax(np.abs(steps[axis]))) for axis in range(3)]
     out = voxels
+    jobs = []
     for numpyAxis, ijk in ((0, 2), (1, 1), (2, 0)):
         ras = rasOfIjk[ijk]
         index = start[ijk] + steps[ijk, ras] * np.arange(grid.shape[2 - ras])
+        jobs.append((len(index) / voxels.shape[numpyAxis], numpyAxis, index))
+    for _, numpyAxis, index in sorted(jobs, key=lambda job: job[0]):  # the axes that shrink most first
         out = _interpolateAxis(out, index, numpyAxis, linear, outside)
     # Axis n of `out` follows voxel axis (k, j, i)[n], which runs along RAS axis rasOfIjk[2 - n]; bring them to (S, A, R).
     order = [[2 - rasOfIjk[2 - n] for n in range(3)].index(wanted) for wanted in range(3)]

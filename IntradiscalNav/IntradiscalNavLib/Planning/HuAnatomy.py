@@ -56,10 +56,13 @@ def anatomyFromHu(
     upperClick, lowerClick = np.asarray(upperEndplateRas, float), np.asarray(lowerEndplateRas, float)
     _checkClicks(np.shape(ctHu), affine, upperClick, lowerClick, level)
     center = 0.5 * (upperClick + lowerClick)
-    skin = skinFromCt(ctHu, affine, center - [170.0, 400.0, 130.0], center + [170.0, 60.0, 130.0])
+    around = np.array([170.0, 60.0, 130.0])
+    skin = skinFromCt(ctHu, affine, center - np.array([170.0, 400.0, 130.0]), center + around)
     warnings += checkCt(ctHu, affine, skin, patientPosition)
     back = float(np.nanmin(skin.anteriorMm)) if np.isfinite(skin.anteriorMm).any() else center[1] - 120.0
-    grid = RasGrid.around([center[0] - 150.0, max(back - 5.0, center[1] - 200.0), center[2] - 95.0], center + [150.0, 55.0, 95.0], GRID_MM)
+    grid = RasGrid.around(
+        [center[0] - 150.0, max(back - 5.0, center[1] - 200.0), center[2] - 95.0], center + np.array([150.0, 55.0, 95.0]), GRID_MM
+    )
     hu = resampleToGrid(np.asarray(ctHu), affine, grid, outside=-1000.0)
     axes = findMidSagittalAxes(hu, grid, center)
     superior = _discSuperior(upperClick, lowerClick, axes)
@@ -79,7 +82,8 @@ def anatomyFromHu(
     }
     unseen = (StructureKind.VESSEL, StructureKind.KIDNEY, StructureKind.BOWEL)
     warnings.append(
-        "Planned from Hounsfield units alone: vessels, kidneys and bowel without gas are not avoided; keep to the inclination window and look."
+        "Planned from Hounsfield units alone: vessels, kidneys and bowel without gas are not avoided; "
+        "keep to the inclination window and look."
     )
     pair = (vertebrae[upperName], vertebrae[lowerName])
     dura = modelDura([(*pair, disc)])

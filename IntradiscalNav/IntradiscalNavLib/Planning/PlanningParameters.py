@@ -171,7 +171,7 @@ class PlanningParameters:
         unknown = sorted(set(values) - set(known))
         if unknown:
             raise ValueError(f"Unknown planning parameters: {', '.join(unknown)}.")
-        defaults = {name: item.default for name, item in known.items()}
+        defaults: dict[str, Any] = {name: item.default for name, item in known.items()}
         return PlanningParameters(**{name: type(defaults[name])(value) for name, value in values.items()})
 
 

@@ -7,6 +7,8 @@ int8 look-ups.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -28,11 +30,14 @@ def marchClearance(
     floorMm: float | None = 0.0,
     minStepMm: float = 0.75,
     lipschitz: float = 1.0,
+    probesMm: Sequence[float] = (),
 ) -> npt.NDArray[np.int8]:
     """Smallest clearance (eighths of a millimetre) of the paths from entries (n, 3) to one target (3,), RAS mm.
 
     :param floorMm: rays below it are given up and get ``DEAD``; None gives every ray's true minimum.
     :param minStepMm: shortest step: smaller is slower and misses less.
+    :param probesMm: depths before the target looked at first, where most rays die (``chooseProbes``); they only speed the march up (and
+        may see a little more).
     :raises ValueError: when an entry or the target lies outside the grid.
     """
     entries = np.asarray(entriesRas, float)
@@ -47,7 +52,7 @@ def marchClearance(
     out = np.empty(len(entries), np.int8)
     for start in range(0, len(entries), _BATCH):
         out[start : start + _BATCH] = _marchBatch(
-            values.reshape(-1), grid, entries[start : start + _BATCH], target, floorMm, minStepMm, lipschitz
+            values.reshape(-1), grid, entries[start : start + _BATCH], target, floorMm, minStepMm, lipschitz, probesMm
         )
     return out
 
@@ -60,6 +65,7 @@ def _marchBatch(
     floorMm: float | None,
     minStepMm: float,
     lipschitz: float,
+    probesMm: Sequence[float],
 ) -> npt.NDArray[np.int8]:
     ny, nx = grid.shape[1], grid.shape[2]
     spacing = grid.spacingMm[0]
@@ -70,30 +76,144 @@ def _marchBatch(
     base = ((target - np.asarray(grid.originRas)) / spacing + 0.5).astype(np.float32)
     count = len(entries)
     out = np.full(count, DEAD, np.int8)
-    index = np.arange(count)
-    smallest = np.full(count, 127, np.int8)
-    travelled = np.zeros(count, np.float32)
+    index: npt.NDArray = np.arange(count)
+    smallest: npt.NDArray = np.full(count, 127, np.int8)
     floor = -127 if floorMm is None else round(floorMm * UNITS_PER_MM)
     stepPerUnit = np.float32(1.0 / UNITS_PER_MM / lipschitz)
+    for depth in probesMm:
+        at = np.minimum(np.float32(depth), length)
+        clearance = _lookUp(flat, ny, nx, base, at, dx, dy, dz)
+        np.minimum(smallest, clearance, out=smallest)
+        keep = np.flatnonzero(smallest >= floor)
+        if len(keep) < 0.9 * len(index):
+            index, smallest, dx, dy, dz, length = (a.take(keep) for a in (index, smallest, dx, dy, dz, length))
+    travelled: npt.NDArray = np.zeros(len(index), np.float32)
     while len(index):
-        position = (base[2] + travelled * dz).astype(np.int32)
-        position *= ny
-        position += (base[1] + travelled * dy).astype(np.int32)
-        position *= nx
-        position += (base[0] + travelled * dx).astype(np.int32)
-        clearance = flat.take(position, mode="clip")
+        clearance = _lookUp(flat, ny, nx, base, travelled, dx, dy, dz)
         np.minimum(smallest, clearance, out=smallest)
         jump = clearance.astype(np.float32)
         jump -= smallest
         jump *= stepPerUnit
         np.maximum(jump, np.float32(minStepMm), out=jump)
         atEnd = travelled >= length
+        dead = smallest < floor
+        gone = atEnd | dead
         travelled += jump
         # The entry itself is looked at too: the last jump is cut short there.
         np.minimum(travelled, length, out=travelled)
-        dead = smallest < floor
-        finished = atEnd & ~dead
-        keep = ~(atEnd | dead)
-        out[index[finished]] = smallest[finished]
-        index, smallest, travelled, dx, dy, dz, length = (a[keep] for a in (index, smallest, travelled, dx, dy, dz, length))
+        goneCount = int(np.count_nonzero(gone))
+        # Rays that are done may march on a little: taking them out costs more than a few idle look-ups.
+        if goneCount == len(index) or goneCount > 0.12 * len(index):
+            finished = atEnd & ~dead
+            out[index[finished]] = smallest[finished]
+            keep = np.flatnonzero(~gone)
+            index, smallest, travelled, dx, dy, dz, length = (a.take(keep) for a in (index, smallest, travelled, dx, dy, dz, length))
     return out
+
+
+def _lookUp(
+    flat: npt.NDArray[np.int8],
+    ny: int,
+    nx: int,
+    base: npt.NDArray[np.float32],
+    depth: npt.NDArray[np.float32],
+    dx: npt.NDArray[np.float32],
+    dy: npt.NDArray[np.float32],
+    dz: npt.NDArray[np.float32],
+) -> npt.NDArray[np.int8]:
+    """Nearest voxel's clearance at a depth before the target on every ray."""
+    position = (base[2] + depth * dz).astype(np.int32)
+    position *= ny
+    position += (base[1] + depth * dy).astype(np.int32)
+    position *= nx
+    position += (base[0] + depth * dx).astype(np.int32)
+    result: npt.NDArray[np.int8] = flat.take(position, mode="clip")
+    return result
+
+
+def chooseProbes(
+    values: npt.NDArray[np.int8], grid: RasGrid, entriesRas: npt.NDArray[np.float64], targetRas: npt.NDArray[np.float64], count: int = 5
+) -> tuple[float, ...]:
+    """Depths (mm before the target) at which most of a sample of rays are illegal: greedy cover over every 2 mm."""
+    sample = np.asarray(entriesRas, float)[:: max(1, len(entriesRas) // 400)]
+    if len(sample) == 0:
+        return ()
+    vector = sample - targetRas
+    length = np.linalg.norm(vector, axis=1)
+    depths = np.arange(2.0, float(length.max()), 2.0)
+    points = targetRas + np.minimum(depths[None, :], length[:, None])[..., None] * (vector / length[:, None])[:, None, :]
+    index = np.rint((points - np.asarray(grid.originRas)) / np.asarray(grid.spacingMm)).astype(int)
+    index = np.clip(index, 0, np.asarray(grid.shape)[::-1] - 1)
+    dead = values[index[..., 2], index[..., 1], index[..., 0]] < -round(UNSURE_MM * UNITS_PER_MM)
+    chosen: list[float] = []
+    for _ in range(count):
+        gain = dead.sum(0)
+        best = int(np.argmax(gain))
+        if gain[best] < 0.03 * len(sample):
+            break
+        chosen.append(float(depths[best]))
+        dead = dead & ~dead[:, best : best + 1]
+    return tuple(chosen)
+
+
+UNSURE_MM = 0.875
+"""The march looks up the nearest voxel and so errs by up to half a voxel's diagonal: paths this near to the floor are looked at again."""
+_REFINE_BATCH = 1024
+
+
+def refineClearance(
+    values: npt.NDArray[np.int8],
+    grid: RasGrid,
+    entriesRas: npt.NDArray[np.float64],
+    targetRas: npt.NDArray[np.float64],
+    *,
+    stepMm: float = 0.6,
+    nearMm: float = 2.0,
+) -> npt.NDArray[np.float32]:
+    """Smallest clearance (mm) of paths from entries (n, 3) to one target, the field interpolated linearly wherever it is below
+    ``nearMm``."""
+    entries = np.asarray(entriesRas, float)
+    out = np.empty(len(entries), np.float32)
+    flat = values.reshape(-1)
+    ni, nj = grid.shape[2], grid.shape[1]
+    last = np.asarray(grid.shape)[::-1] - 1
+    origin = np.asarray(grid.originRas)
+    start = ((np.asarray(targetRas, float) - origin) / grid.spacingMm[0]).astype(np.float32)
+    threshold = round(nearMm * UNITS_PER_MM)
+    for first in range(0, len(entries), _REFINE_BATCH):
+        block = entries[first : first + _REFINE_BATCH]
+        vector = ((block - targetRas) / grid.spacingMm[0]).astype(np.float32)
+        longest = float(np.linalg.norm(vector, axis=1).max()) * grid.spacingMm[0]
+        share = np.linspace(0.0, 1.0, max(2, int(np.ceil(longest / stepMm)) + 1), dtype=np.float32)
+        x, y, z = (start[axis] + vector[:, axis, None] * share for axis in range(3))
+        nearest = ((z + np.float32(0.5)).astype(np.int32) * nj + (y + np.float32(0.5)).astype(np.int32)) * ni
+        nearest += (x + np.float32(0.5)).astype(np.int32)
+        coarse = flat.take(nearest, mode="clip")
+        smallest = coarse.min(1).astype(np.float32)
+        rows, columns = np.nonzero(coarse < threshold)
+        if len(rows):
+            fine = _interpolated(flat, ni, nj, last, x[rows, columns], y[rows, columns], z[rows, columns])
+            starts = np.flatnonzero(np.r_[True, rows[1:] != rows[:-1]])
+            smallest[rows[starts]] = np.minimum.reduceat(fine, starts)
+        out[first : first + _REFINE_BATCH] = smallest / np.float32(UNITS_PER_MM)
+    return out
+
+
+def _interpolated(
+    flat: npt.NDArray[np.int8], ni: int, nj: int, last: npt.NDArray, x: npt.NDArray, y: npt.NDArray, z: npt.NDArray
+) -> npt.NDArray[np.float32]:
+    i, j, k = (np.clip(a, 0, limit - 1e-3).astype(np.int32) for a, limit in zip((x, y, z), last))
+    fx, fy, fz = (np.clip(a - b, 0, 1).astype(np.float32) for a, b in zip((x, y, z), (i, j, k)))
+    base = (k * nj + j) * ni + i
+
+    def row(offset: int) -> npt.NDArray[np.float32]:
+        low = flat.take(base + offset, mode="clip").astype(np.float32)
+        result: npt.NDArray[np.float32] = low + fx * (flat.take(base + offset + 1, mode="clip") - low)
+        return result
+
+    low = row(0)
+    low += fy * (row(ni) - low)
+    high = row(ni * nj)
+    high += fy * (row(ni * nj + ni) - high)
+    result: npt.NDArray[np.float32] = low + fz * (high - low)
+    return result

@@ -113,7 +113,8 @@ def buildSkinPatch(
     reach = known & (gap <= parameters.maxLengthMm + 6.0)
     if not reach.any():
         raise ValueError(
-            f"The target lies {np.nanmin(gap):.0f} mm from the nearest skin on the {side}; a {parameters.needleLengthMm:.0f} mm needle with a reserve of "
+            f"The target lies {np.nanmin(gap):.0f} mm from the nearest skin on the {side}; "
+            f"a {parameters.needleLengthMm:.0f} mm needle with a reserve of "
             f"{parameters.hubReserveMm:.0f} mm reaches {parameters.maxLengthMm:.0f} mm. Use a longer needle."
         )
     local = np.abs(axes.coordinates(coarse[reach]))

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from IntradiscalNavLib.Planning.ClearanceField import UNITS_PER_MM
 from IntradiscalNavLib.Planning.PlanContext import PlanContext
-from IntradiscalNavLib.Planning.RayMarching import DEAD, marchClearance
+from IntradiscalNavLib.Planning.RayMarching import DEAD, UNSURE_MM, chooseProbes, marchClearance, refineClearance
 from IntradiscalNavLib.Planning.TrajectoryAngles import pathAngles
 from IntradiscalNavLib.Planning.TrajectoryScore import scoreGeometry, weightedMean
 
@@ -17,6 +17,7 @@ FloatArray = npt.NDArray[np.float64]
 
 CELL_INCLINATION_DEG = 4.0
 CELL_TILT_DEG = 6.0
+_BATCH = 32768
 
 
 @dataclass(frozen=True)
@@ -65,40 +66,50 @@ def spreadSelection(
     return result
 
 
+def _withinWindows(context: PlanContext, entries: npt.NDArray[np.float32], target: FloatArray) -> npt.NDArray[np.bool_]:
+    """Which entries (3, n; anatomical coordinates) make a path within the windows of length, inclination and tilt. No trigonometry per
+    path."""
+    p = context.parameters
+    low, high = (float(np.tan(np.radians(limit))) for limit in context.inclinationWindowDeg)
+    right, anterior, superior = (np.float32(target[n]) - entries[n] for n in range(3))
+    medial = right if context.side == "left" else -right
+    across = right * right + anterior * anterior
+    up = superior * superior
+    allowed = (across + up <= np.float32(p.maxLengthMm**2)) & (up <= np.float32(np.tan(np.radians(p.maxTiltDeg)) ** 2) * across)
+    allowed &= (anterior > 0) & (medial >= np.float32(low) * anterior) & (medial <= np.float32(high) * anterior)
+    return allowed
+
+
 def searchTrajectories(context: PlanContext) -> SearchResult:
     """March and score every reachable entry with every target."""
-    p = context.parameters
     entries = context.patch.entries
-    low, high = context.inclinationWindowDeg
     parts: list[tuple[npt.NDArray, ...]] = []
     legalTargets = np.zeros(len(entries), np.int16)
     bestScore = np.zeros(len(entries), np.float32)
-    for number, target in enumerate(context.targets):
-        angles = pathAngles(context.axes, entries, target, context.side)
-        allowed = (angles.lengthMm <= p.maxLengthMm) & (np.abs(angles.caudalTiltDeg) <= p.maxTiltDeg)
-        allowed &= (angles.medialInclinationDeg >= low) & (angles.medialInclinationDeg <= high)
-        index = np.flatnonzero(allowed)
-        clearance = marchClearance(context.field.combined, context.field.grid, entries[index], target, lipschitz=context.field.lipschitz)
-        alive = clearance != DEAD
-        index, slack = index[alive], clearance[alive].astype(np.float32) / np.float32(UNITS_PER_MM)
-        if len(index) == 0:
-            continue
-        inclination, tilt = angles.medialInclinationDeg[index], angles.caudalTiltDeg[index]
-        tipNorm = np.full(len(index), np.linalg.norm(context.tipMatrix @ (target - context.tipCenterRas)))
-        terms = scoreGeometry(context, angles.lengthMm[index], inclination, tilt, tipNorm, target[None], slack)
-        score = weightedMean(context, terms).astype(np.float32)
-        legalTargets[index] += 1
-        bestScore[index] = np.maximum(bestScore[index], score)
-        parts.append(
-            (
-                index.astype(np.int32),
-                np.full(len(index), number, np.int16),
-                slack,
-                score,
-                inclination.astype(np.float32),
-                tilt.astype(np.float32),
+    probes = chooseProbes(context.field.combined, context.field.grid, entries, context.tipCenterRas)
+    for start in range(0, len(entries), _BATCH):
+        block = entries[start : start + _BATCH]
+        local = np.ascontiguousarray(context.axes.coordinates(block).T.astype(np.float32))
+        for number, target in enumerate(context.targets):
+            index = start + np.flatnonzero(_withinWindows(context, local, context.axes.coordinates(target)))
+            field = context.field
+            clearance = marchClearance(
+                field.combined, field.grid, entries[index], target, floorMm=-UNSURE_MM, lipschitz=field.lipschitz, probesMm=probes
             )
-        )
+            alive = clearance != DEAD
+            index, slack = index[alive], clearance[alive].astype(np.float32) / np.float32(UNITS_PER_MM)
+            unsure = slack < UNSURE_MM
+            slack[unsure] = refineClearance(field.combined, field.grid, entries[index[unsure]], target)
+            index, slack = index[slack >= 0], slack[slack >= 0]
+            if len(index) == 0:
+                continue
+            angles = pathAngles(context.axes, entries[index], target, context.side)
+            tipNorm = np.full(len(index), np.linalg.norm(context.tipMatrix @ (target - context.tipCenterRas)))
+            terms = scoreGeometry(context, angles.lengthMm, angles.medialInclinationDeg, angles.caudalTiltDeg, tipNorm, target[None], slack)
+            score = weightedMean(context, terms).astype(np.float32)
+            legalTargets[index] += 1
+            bestScore[index] = np.maximum(bestScore[index], score)
+            parts.append((index, np.full(len(index), number), slack, score, angles.medialInclinationDeg, angles.caudalTiltDeg))
     kinds = (np.int32, np.int16, np.float32, np.float32, np.float32, np.float32)
     merged = [
         np.concatenate([part[n] for part in parts]).astype(kind, copy=False) if parts else np.zeros(0, kind) for n, kind in enumerate(kinds)

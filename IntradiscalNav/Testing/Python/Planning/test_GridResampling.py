@@ -29,7 +29,7 @@ def test_anyAxisOrderAndDirectionAgreesWithScipy(axes, inPlane, slices, seed):
         affine[ras, ijk] = sign * spacing
     affine[:3, 3] = generator.uniform(-50, 50, 3)
     center = affine[:3, :3] @ np.array([5.0, 4.0, 3.0]) + affine[:3, 3]
-    grid = RasGrid.around(center - [6, 7, 8], center + [6, 7, 8], 0.9)
+    grid = RasGrid.around(center - [6, 7, 8], center + np.array([6, 7, 8]), 0.9)
     ours = resampleToGrid(voxels, affine, grid)
     # scipy's constant mode drops to zero half a voxel outside; compare where both interpolate.
     rasToIjk = np.linalg.inv(affine)

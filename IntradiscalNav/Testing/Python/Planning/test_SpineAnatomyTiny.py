@@ -36,7 +36,7 @@ def test_nucleusHoldsItsTargetsAndNotTheAnnulus(makeAnatomy):
     assert targets.shape == (27, 3)
     assert (np.linalg.norm(disc.nucleusCoordinates(targets), axis=1) <= 0.5 * np.sqrt(3) + 1e-9).all()
     assert np.allclose(targets[13], disc.centerRas)
-    assert np.linalg.norm(disc.nucleusCoordinates(disc.centerRas + [0, -0.45 * disc.depthMm, 0])) > 1
+    assert np.linalg.norm(disc.nucleusCoordinates(disc.centerRas + np.array([0, -0.45 * disc.depthMm, 0]))) > 1
 
 
 def test_facetCapsulesLieBehindTheJoints(makeAnatomy):

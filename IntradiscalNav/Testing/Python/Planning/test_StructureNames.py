@@ -48,13 +48,16 @@ def test_namesAreUnderstood(name, kind, level, side):
     assert (found.kind.value, found.level, found.side) == (kind, level, side)
 
 
-@pytest.mark.parametrize("name", ["", "Segment_1", "marker_plate", "ct_table", "foo"])
+@pytest.mark.parametrize("name", ["", "Segment_1", "foo", "thing of interest"])
 def test_otherNamesAreNotGuessed(name):
     assert structureFromName(name) is None
 
 
 def test_terminologyOfSlicerIsUnderstood():
-    entry = "Segmentation category and type - DICOM master list~SCT^123037004^Anatomical Structure~SCT^11994002^L4 vertebra~^^~Anatomic codes~^^~^^"
+    entry = (
+        "Segmentation category and type - DICOM master list~SCT^123037004^Anatomical Structure~SCT^11994002^L4 vertebra~^^"
+        "~Anatomic codes~^^~^^"
+    )
     found = structureFromTerminology(entry)
     assert found is not None
     assert (found.kind, found.level) == (StructureKind.VERTEBRA, "L4")
