@@ -43,6 +43,9 @@ imports: setup ## direction of dependencies
 structure: setup ## CMake lists every file, icons, extension description
 	$(BIN)/python Testing/checkStructure.py
 
+slicer-test: ## the pytest suites inside a real Slicer: make slicer-test SLICER=/path/to/Slicer
+	$(PYTHON) Testing/runSlicerTests.py "$(SLICER)"
+
 bench: setup ## all benchmarks
 	$(BIN)/python -m pip install --quiet -e '.[$(EXTRAS),bench]'
 	@for file in Testing/Benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done

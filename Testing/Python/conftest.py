@@ -1,12 +1,15 @@
 """Fixtures of the suites that open panels."""
 
+import os
 import pathlib
 import sys
 
 import pytest
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
-for folder in ("Testing/QtStandIns", "Testing"):
+IN_SLICER = "INTRADISCALNAV_TEST_REPORT" in os.environ and "PanelHost" in sys.modules
+# inside Slicer its own qt is used, not the stand-in
+for folder in ("Testing",) if IN_SLICER else ("Testing/QtStandIns", "Testing"):
     if str(REPOSITORY / folder) not in sys.path:
         sys.path.insert(0, str(REPOSITORY / folder))
 
@@ -14,7 +17,8 @@ for folder in ("Testing/QtStandIns", "Testing"):
 @pytest.fixture
 def panels():
     """The panel host with an empty scene; fails the test when a slot raised."""
-    pytest.importorskip("PySide6", reason="PySide6-Essentials is needed for the tests of panels: pip install -e '.[test]'")
+    if not IN_SLICER:
+        pytest.importorskip("PySide6", reason="PySide6-Essentials is needed for the tests of panels: pip install -e '.[test]'")
     import PanelHost
     import PythonQtStyle
 

@@ -68,7 +68,7 @@ def test_buttonsSayWhyTheyCannotWork(panel):
 
 
 def test_clickOnAStepOpensItsSection(panel):
-    panel.ui.workflowTable.cellClicked.emit(3, 0)
+    panel.onStepClicked(3, 0)
     open_ = [section.objectName() for section in panel._sections if not section.collapsed]
     assert open_ == ["planSection"]
 
