@@ -58,7 +58,8 @@ def extractPosteriorBoneSurface(
     region = findSpineRegion(volume, ijkToRas, chosen.thresholdHu)
     if region is None:
         raise NoBoneSurfaceError(
-            f"No spine was found in the CT (bone above {chosen.thresholdHu:.0f} HU inside the body): check that it is a CT in Hounsfield units."
+            f"No spine was found in the CT (bone above {chosen.thresholdHu:.0f} HU inside the body): "
+            "check that it is a CT in Hounsfield units."
         )
     grid = gridOver(region.lowerRas, region.upperRas, chosen.spacingMm)
     field = resample(volume, ijkToRas, grid, 1, -1000.0).astype(np.float32)
@@ -70,8 +71,8 @@ def extractPosteriorBoneSurface(
     surface = _withoutMetal(surface, field, grid, chosen, warnings)
     if len(surface.pointsRas) < MINIMUM_SURFACE_POINTS:
         raise NoBoneSurfaceError(
-            f"The CT shows only {len(surface.pointsRas)} points of posterior bone surface: check the threshold ({chosen.thresholdHu:.0f} HU) "
-            "and that the CT covers the lumbar spine."
+            f"The CT shows only {len(surface.pointsRas)} points of posterior bone surface: "
+            f"check the threshold ({chosen.thresholdHu:.0f} HU) and that the CT covers the lumbar spine."
         )
     labels = np.zeros(len(surface.pointsRas), np.int16)
     return BoneSurface(surface.pointsRas, surface.normalsRas, labels, (), region.axisRas, tuple(warnings), chosen.tableSpacingMm)
@@ -208,7 +209,7 @@ def _withoutMetal(
 
 
 def _labelsAt(volume: npt.NDArray, matrix: FloatArray, surface: SurfacePoints, present: npt.NDArray[np.int_]) -> npt.NDArray[np.int16]:
-    """Label of every surface point: read a little way inside the bone, deeper when that misses, else from the nearest point that has one."""
+    """Label of every surface point: read a little way inside the bone, deeper when that misses, else as the nearest point has."""
     from scipy.spatial import cKDTree
 
     inverse = np.linalg.inv(matrix)

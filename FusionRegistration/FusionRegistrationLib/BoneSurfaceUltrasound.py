@@ -284,13 +284,13 @@ def _subPixel(
     # The thicker the echo's front, the farther behind the bone its brightest part lies.
     shoulder = (bright >= 0.6 * bright.max(axis=1, keepdims=True)).argmax(axis=1)
     shift -= 0.6 * (offsets[top] - offsets[shoulder])
-    result: FloatArray = samples + shift - chosen.echoCentreMm / geometry.sampleMm
+    result: FloatArray = np.asarray(samples + shift - chosen.echoCentreMm / geometry.sampleMm, float)
     return _smoothPieces(lines, result)
 
 
 def _smoothPieces(lines: npt.NDArray[np.int64], depth: FloatArray) -> FloatArray:
     """Depths averaged with those of their neighbours on the same piece (1-2-1, four times): the beam is wider than a line."""
-    result = depth.copy()
+    result: FloatArray = depth.copy()
     for _ in range(4):
         total, weight = 2.0 * result, np.full(len(result), 2.0)
         joined = (np.diff(lines) == 1) & (np.abs(np.diff(result)) < 4.0)
@@ -298,5 +298,5 @@ def _smoothPieces(lines: npt.NDArray[np.int64], depth: FloatArray) -> FloatArray
         weight[1:] += joined
         total[:-1] += np.where(joined, result[1:], 0.0)
         weight[:-1] += joined
-        result = total / weight
+        result = np.asarray(total / weight, float)
     return result

@@ -292,7 +292,7 @@ class _Solver:
             gradient[rows] += weighted.T @ (error / sigma)
 
     def result(self, converged: bool) -> PerVertebraFit:
-        covariance = np.linalg.inv(self.information)
+        covariance: FloatArray = np.asarray(np.linalg.inv(self.information), float)
         inlier = np.abs(self.distances) < INLIER_MM
         fits, warnings = [], []
         for number, vertebra in enumerate(self.vertebrae):

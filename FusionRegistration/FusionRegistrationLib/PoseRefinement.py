@@ -166,7 +166,7 @@ def _clusteredCovariance(
 ) -> FloatArray:
     """Sandwich covariance with frames as clusters, at least the model's own in every direction, and at least the floor."""
     perCluster = np.stack([np.bincount(clusterOf, row, minlength=clusters) for row in scores], axis=1)
-    inverse = np.linalg.inv(information)
+    inverse: FloatArray = np.asarray(np.linalg.inv(information), float)
     sandwich = clusters / max(clusters - 1, 1) * inverse @ (perCluster.T @ perCluster) @ inverse
     # The larger of the two opinions in every direction keeps few frames from looking sure by accident.
     covariance = _upperBound(sandwich, inverse)
@@ -185,7 +185,7 @@ def _priorTwist(
     x, y, z = lever
     carry = np.eye(6)
     carry[3:, :3] = np.array([[0.0, z, -y], [-z, 0.0, x], [y, -x, 0.0]])
-    precision = np.linalg.inv(carry @ prior.covariance @ carry.T)
+    precision: FloatArray = np.asarray(np.linalg.inv(carry @ prior.covariance @ carry.T), float)
     error = np.concatenate([rotationVectorOf(rotation @ priorRotation.T), translation - priorPlace])
     return precision, error
 

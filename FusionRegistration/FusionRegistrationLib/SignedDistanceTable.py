@@ -102,7 +102,7 @@ class SignedDistanceTable:
     def contains(self, pointsRas: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Whether points (n, 3) lie within the grid."""
         cell = (np.asarray(pointsRas, float).reshape(-1, 3) - self.originRas) / self.spacingMm
-        inside: npt.NDArray[np.bool_] = ((cell >= -0.5) & (cell <= np.array(self.shape) - 0.5)).all(axis=1)
+        inside: npt.NDArray[np.bool_] = np.asarray(((cell >= -0.5) & (cell <= np.array(self.shape) - 0.5)).all(axis=1), bool)
         return inside
 
 

@@ -8,6 +8,7 @@ log-compressed and, for a curved array, scan-converted.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import numpy as np
 import numpy.typing as npt
@@ -131,7 +132,7 @@ def _bone(x: FloatArray, depthMm: float, random: np.random.Generator) -> tuple[F
         surface[np.abs(lateral) > random.uniform(16.0, 24.0)] = np.nan
     elif kind == 1:  # laminae and facets in steps
         edges = np.sort(random.uniform(-26.0, 26.0, 5))
-        for left, right in zip(edges[:-1], edges[1:]):
+        for left, right in itertools.pairwise(edges):
             part = (lateral >= left) & (lateral < right)
             surface[part] = (
                 deep + random.normal(0, 3.0) + np.tan(np.radians(random.uniform(-50, 50))) * (lateral[part] - (left + right) / 2)
