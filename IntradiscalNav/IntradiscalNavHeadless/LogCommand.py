@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from ProcedureLogLib.CaseIdentity import createIdentity
 from ProcedureLogLib.Clock import WORKSTATION, ClockOffset, ClockTime, clockTime
 from ProcedureLogLib.CtPasses import CtPassCount, classifyAgain, countCtPasses
 from ProcedureLogLib.CtPassLog import lastInjectionIn, logCtPasses
@@ -55,6 +58,15 @@ def _when(text: str, clock: str) -> ClockTime | None:
     return None
 
 
+def _zone(name: str) -> ZoneInfo | None:
+    if not name:
+        return None
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise ValueError(f"'{name}' is no time zone; write it like Europe/Rome") from error
+
+
 def _values(pairs: list[str]) -> dict[str, Any]:
     """name=value options; a value is read as JSON where it is JSON, else as text."""
     found: dict[str, Any] = {}
@@ -80,10 +92,27 @@ def add(
     author: Annotated[str, typer.Option(help="Who notes it (code).")] = "",
 ) -> None:
     """Add an event; the case folder is made where it doesn't exist. It is on the disk when this returns."""
-    moment = _when(when, clock)
+    moment, values = _when(when, clock), _values(value or [])
     with _open(case, create=True) as store:
-        event = store.addEvent(kind, time=moment, text=text, values=_values(value or []), author=author)
+        event = store.addEvent(kind, time=moment, text=text, values=values, author=author)
         typer.echo(f"{event.eventId}")
+
+
+@logApp.command("identity")
+def identity(
+    case: CaseFolder,
+    patientId: Annotated[str, typer.Option("--patient-id", help="Patient's ID.")],
+    patientName: Annotated[str, typer.Option("--patient-name", help="Family^Given.")] = "",
+    birthDate: Annotated[str, typer.Option("--birth-date", help="YYYYMMDD.")] = "",
+    pseudonym: Annotated[str, typer.Option(help="Pseudonym; made up where not given.")] = "",
+    studySecret: Annotated[str, typer.Option("--study-secret", help="Same for all cases of a study: who comes twice keeps the name.")] = "",
+) -> None:
+    """Make a case for a patient. The identity goes into its own file, nowhere else."""
+    if (case / DATABASE_FILE).exists():
+        raise ValueError(f"{case} is a case already; its identity isn't changed")
+    person = {"patientId": patientId, "patientName": patientName, "birthDate": birthDate}
+    with ProcedureStore(case, createIdentity({name: value for name, value in person.items() if value}, pseudonym, studySecret)) as store:
+        typer.echo(store.pseudonym)
 
 
 @logApp.command("correct")
@@ -229,6 +258,7 @@ def countCt(
     workers: Annotated[int, typer.Option(min=1, help="Processes for the header scan.")] = 1,
     kFactor: Annotated[float | None, typer.Option("--k", help="mSv per mGy·cm; needs --k-source.")] = None,
     kSource: Annotated[str, typer.Option("--k-source", help="Where k comes from.")] = "",
+    zone: Annotated[str, typer.Option("--scanner-zone", help="Time zone of the scanner's clock, e.g. Europe/Rome.")] = "",
     asJson: AsJson = False,
 ) -> None:
     """Count CT passes and dose from DICOM, and say why each acquisition was counted or not."""
@@ -239,7 +269,7 @@ def countCt(
     if case is not None:
         with _open(case, create=True) as store:
             count = classifyAgain(count, lastInjectionIn(store), clockTableOf(store.events()))
-            logCtPasses(store, count, factor)
+            logCtPasses(store, count, factor, _zone(zone))
     _showCount(count, asJson)
 
 
@@ -280,16 +310,27 @@ def report(
     html: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("procedure.html"),
     pdf: Annotated[Path | None, typer.Option(help="PDF file to write too.")] = None,
     picture: Annotated[list[Path] | None, typer.Option(help="PNG or JPEG to embed, several times.")] = None,
+    archive: Annotated[Path | None, typer.Option(help="DICOM encapsulated PDF for the archive; carries the patient's identity.")] = None,
 ) -> None:
     """Write the report of a procedure."""
     pictures: dict[str, str | Path | bytes] = {path.stem: path for path in picture or []}
     with _open(case) as store:
         record = recordOf(store)
+        person = {} if store.identity is None else dict(store.identity.person)
     typer.echo(writeProcedureReport(record, pictures, html))
-    if pdf is not None:
-        from ProcedureLogLib.PdfReport import procedureReportPdf, writePdf
+    if pdf is None and archive is None:
+        return
+    from ProcedureLogLib.EncapsulatedPdf import ArchivePatient, writeEncapsulatedPdf
+    from ProcedureLogLib.PdfReport import procedureReportPdf, writePdf
 
-        typer.echo(writePdf(procedureReportPdf(record, pictures), pdf))
+    data = procedureReportPdf(record, pictures)
+    if pdf is not None:
+        typer.echo(writePdf(data, pdf))
+    if archive is not None:
+        known = {
+            name: str(person.get(name, "")) for name in ("patientName", "patientId", "birthDate", "sex", "studyUid", "accessionNumber")
+        }
+        typer.echo(writeEncapsulatedPdf(data, ArchivePatient(**known), f"Procedure {record.pseudonym}", datetime.now(), archive))
 
 
 @logApp.command("export")

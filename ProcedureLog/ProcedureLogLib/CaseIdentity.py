@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any
 
 IDENTITY_FILE = "identity-keep-local.json"
-MAX_SHIFT_WEEKS = 520
+LEAST_SHIFT_WEEKS = 521
+SHIFT_CHOICES = 521
+"""Dates move back by 10 to 20 years: far enough that a shifted date is never taken for one of the real dates of the same patient."""
 
 
 class IdentityRemoved(RuntimeError):
@@ -59,7 +61,7 @@ def createIdentity(person: Mapping[str, Any] | None = None, pseudonym: str = "",
     for part in parts:
         if len(part) >= 3 and part.lower() in chosen.lower():
             raise ValueError(f"The pseudonym '{chosen}' contains the patient's name or ID; choose another")
-    return CaseIdentity(chosen, secret, -7 * (1 + number % MAX_SHIFT_WEEKS), known)
+    return CaseIdentity(chosen, secret, -7 * (LEAST_SHIFT_WEEKS + number % SHIFT_CHOICES), known)
 
 
 def writeIdentity(identity: CaseIdentity, folder: Path) -> Path:

@@ -95,6 +95,17 @@ def clockTime(text: str | datetime, clock: str, zone: tzinfo | None = None) -> C
     return ClockTime(clock, aware.replace(tzinfo=None, fold=0), None if offset is None else round(offset.total_seconds()))
 
 
+def inZone(moment: ClockTime, zone: tzinfo) -> ClockTime:
+    """A reading without UTC offset taken as local time of a zone (scanners rarely write theirs); others stay as they are.
+
+    In the hour that daylight saving repeats, the first pass through it is taken.
+    """
+    if moment.utcOffsetSec is not None:
+        return moment
+    offset = moment.face.replace(tzinfo=zone).utcoffset()
+    return moment if offset is None else replace(moment, utcOffsetSec=round(offset.total_seconds()))
+
+
 def workstationNow() -> ClockTime:
     """This machine's clock now, with UTC offset and monotonic counter."""
     now = datetime.now().astimezone()

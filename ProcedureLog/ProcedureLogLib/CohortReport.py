@@ -14,7 +14,7 @@ from .Cohort import CohortRow, CohortTable, pText
 from .CurvePlot import doseDrawing, learningCurveDrawing
 from .GroupPlot import groupDrawing
 from .HtmlPage import htmlPage, htmlTable, writeWhole
-from .LearningCurve import learningCurves
+from .LearningCurve import failureCurves, learningCurves
 from .ProcedureSummary import NUMBER
 from .SampleSize import SampleSize
 from .SvgDrawing import SvgDrawing
@@ -82,6 +82,10 @@ def curveDrawings(table: CohortTable, columns: Columns) -> list[SvgDrawing]:
         if curves:
             title = "CUSUM of operative time (first CT to last injection) against each operator's own mean: falling is faster"
             found.append(learningCurveDrawing(curves, title, "min"))
+    if "operator" in columns and "technicalEfficacy" in columns:
+        failing = failureCurves(dict(columns))
+        if failing:
+            found.append(learningCurveDrawing(failing, f"Technical efficacy: {failing[0].method}; each failure steps up", "score"))
     if "dlpMGyCm" in columns and np.isfinite(np.asarray(columns["dlpMGyCm"], float)).any():
         groups = [str(name) for name in columns["group"]]
         doses = np.asarray(columns["dlpMGyCm"], float)

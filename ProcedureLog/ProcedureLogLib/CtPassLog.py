@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import tzinfo
 from typing import Any
 
-from .Clock import SCANNER, ClockTime, workstationNow
+from .Clock import SCANNER, ClockTime, inZone, workstationNow
 from .CtPasses import CtPass, CtPassCount, MixedPatients
 from .DoseUnits import DEFAULT_DOSE_FACTOR, DoseFactor
 from .ProcedureEvent import EventKind, EventSource, ProcedureEvent
@@ -40,9 +41,12 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
 
 
-def logCtPasses(store: ProcedureStore, count: CtPassCount, doseFactor: DoseFactor = DEFAULT_DOSE_FACTOR) -> tuple[ProcedureEvent, ...]:
+def logCtPasses(
+    store: ProcedureStore, count: CtPassCount, doseFactor: DoseFactor = DEFAULT_DOSE_FACTOR, scannerZone: tzinfo | None = None
+) -> tuple[ProcedureEvent, ...]:
     """Write the count into the log. Sent again with more acquisitions or a later dose report, entries are revised, never doubled.
 
+    scannerZone: time zone of the scanner's clock, so that daylight saving is right before the dates are shifted.
     Raises MixedPatients when the log already holds passes of another patient.
     """
     _checkPatient(store, count)
@@ -53,6 +57,8 @@ def logCtPasses(store: ProcedureStore, count: CtPassCount, doseFactor: DoseFacto
         eventId = f"ct:{store.keyOf(entry.acquisition.key)}"
         keys.add(eventId)
         time = entry.acquisition.first or fallback or _unknownTime()
+        if scannerZone is not None:
+            time = inZone(time, scannerZone)
         values = passValues(entry) | {"order": position}
         additions.append(Addition(EventKind.CT_PASS, time, entry.passClass.value, values, EventSource.DICOM, eventId))
     events = store.addEvents(additions)

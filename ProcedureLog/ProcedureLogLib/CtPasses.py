@@ -153,8 +153,10 @@ def countCtPasses(
                 warnings.append("a structured report can't be read and was passed over; see the skipped files")
     if not scan.headers:
         names = "; ".join(f"{Path(entry.path).name}: {entry.reason}" for entry in skipped[:3])
+        places = [place] if isinstance(place, (str, Path)) else list(place)
+        where = ", ".join(str(each) for each in places[:3]) + (", ..." if len(places) > 3 else "")
         raise ValueError(
-            f"No DICOM file was found in {place}" + (f" ({len(skipped)} other files: {names})" if skipped else " (it is empty)")
+            f"No DICOM file was found in {where}" + (f" ({len(skipped)} other files: {names})" if skipped else " (it is empty)")
         )
     count = countFrom(scan.headers, reports, rule, lastInjection=lastInjection, clocks=clocks)
     return replace(count, skipped=tuple(skipped), warnings=(*warnings, *count.warnings))
@@ -235,7 +237,7 @@ def _onePatient(images: Sequence[DicomHeader], reports: Sequence[DoseReport]) ->
     if len(reportKeys) > 1:
         raise MixedPatients(f"The dose reports are of {len(reportKeys)} patients; split them by patient and count each alone")
     if imageKeys and reportKeys and imageKeys != reportKeys:
-        studies = {header.text("studyUid") for header in images} - {""}
+        studies = {header.text("studyUid") for header in images if isCtImage(header)} - {""}
         if "" in imageKeys | reportKeys and studies and all(report.studyUid in studies for report in reports):
             return next(iter((imageKeys | reportKeys) - {""}))
         raise MixedPatients(

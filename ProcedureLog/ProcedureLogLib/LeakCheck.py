@@ -19,6 +19,7 @@ from pathlib import Path
 from .DicomIdentifiers import Identifier, IdentifierKind
 
 DEEPEST = 5
+LONG = 10
 LARGEST_BYTES = 2 * 1024**3
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -94,7 +95,7 @@ class _Searcher:
         self.pattern = re.compile(b"|".join(re.escape(needle) for needle in needles)) if needles else None
 
     def search(self, data: bytes) -> set[Identifier]:
-        """Identifiers in data. Short words count only when they stand alone (no letter or digit beside them)."""
+        """Identifiers in data. See `_counts` for short words."""
         found: set[Identifier] = set()
         if self.pattern is None:
             return found
@@ -103,16 +104,22 @@ class _Searcher:
         while (match := self.pattern.search(lowered, position)) is not None:
             position = match.start() + 1
             identifier = self.byNeedle[match.group()]
-            if len(identifier.value) >= 10 or not self._insideWord(lowered, match.start(), match.end()):
+            if self._counts(identifier, lowered, match.start(), match.end()):
                 found.add(identifier)
         return found
 
     @staticmethod
-    def _insideWord(data: bytes, start: int, end: int) -> bool:
-        def isWord(byte: int) -> bool:
-            return 48 <= byte <= 57 or 97 <= byte <= 122 or byte >= 0xC3
+    def _counts(identifier: Identifier, data: bytes, start: int, end: int) -> bool:
+        """Long values count anywhere; dates unless they end a longer number (a time may follow); other short words only standing alone."""
+        before = data[start - 1] if start else 32
+        after = data[end] if end < len(data) else 32
+        if identifier.kind is IdentifierKind.DATE:
+            return not 48 <= before <= 57
+        return len(identifier.value) >= LONG or not (_isWord(before) or _isWord(after))
 
-        return (start > 0 and isWord(data[start - 1])) or (end < len(data) and isWord(data[end]))
+
+def _isWord(byte: int) -> bool:
+    return 48 <= byte <= 57 or 97 <= byte <= 122 or byte >= 0xC3
 
 
 def checkLeaks(places: Iterable[str | Path], identifiers: Iterable[Identifier]) -> LeakReport:

@@ -77,3 +77,15 @@ def learningCurves(
         if np.isfinite(own).any():
             curves.append(timeCusum(own, target, operator))
     return curves
+
+
+def failureCurves(columns: dict[str, npt.NDArray[Any]], name: str = "technicalEfficacy", fewest: int = 10) -> list[LearningCurve]:
+    """Failure CUSUM of every operator with at least `fewest` procedures that say yes or no; 'no' is a failure."""
+    operators = np.asarray(columns["operator"]).astype(str)
+    said = np.asarray(columns[name]).astype(str)
+    curves = []
+    for operator in sorted(set(operators.tolist()) - {""}):
+        own = said[(operators == operator) & np.isin(said, ("yes", "no"))]
+        if len(own) >= fewest:
+            curves.append(failureCusum((own == "no").astype(float), operator=operator))
+    return curves

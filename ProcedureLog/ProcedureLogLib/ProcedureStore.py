@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
+import threading
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -79,6 +80,7 @@ class ProcedureStore:
         except OSError as error:
             raise RuntimeError(f"The case folder {self.folder} can't be made: {error}; choose a folder you may write to") from error
         self._timeoutSec = timeoutSec
+        self._lock = threading.RLock()
         self.databasePath = self.folder / DATABASE_FILE
         self._journal = EventJournal(self.folder / JOURNAL_FILE)
         try:
@@ -227,6 +229,11 @@ class ProcedureStore:
         return self.correctEvent(eventId, values={"value": value}, author=author, reason=reason, withdrawn=False)
 
     def _write(self, events: list[ProcedureEvent]) -> tuple[ProcedureEvent, ...]:
+        """Store revisions; the listener's thread and the panel may write through one store at once."""
+        with self._lock:
+            return self._writeLocked(events)
+
+    def _writeLocked(self, events: list[ProcedureEvent]) -> tuple[ProcedureEvent, ...]:
         written: list[ProcedureEvent] = []
         try:
             with self._transaction():

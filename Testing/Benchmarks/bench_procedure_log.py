@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -110,9 +111,9 @@ def benchHeaders(count: int, workers: int, repeats: int) -> dict[str, float]:
         for used in sorted({1, workers}):
             ours, peer = [], []
             for _ in range(repeats):
-                seconds, scan = timed(lambda used=used: scanHeaders(name, workers=used))
+                seconds, scan = timed(partial(scanHeaders, name, used))
                 ours.append(seconds)
-                seconds, values = timed(lambda used=used: peerScan(paths, used))
+                seconds, values = timed(partial(peerScan, paths, used))
                 peer.append(seconds)
             assert [header.values for header in scan.headers] == values, "the two readers disagree"
             mine, other = statistics.median(ours), statistics.median(peer)
@@ -126,22 +127,26 @@ def benchHeaders(count: int, workers: int, repeats: int) -> dict[str, float]:
 
 def benchEvents(count: int, repeats: int) -> dict[str, float]:
     """Durable events per second beside a plain SQLite table with the same settings (WAL, full sync, one transaction per row)."""
+
+    def addAll(store: ProcedureStore) -> None:
+        for number in range(count):
+            store.addEvent(EventKind.REMARK, text="needle at 40 mm", values={"n": number})
+
+    def insertAll(connection: sqlite3.Connection) -> None:
+        for _ in range(count):
+            connection.execute("INSERT INTO events (entry) VALUES (?)", ("x" * 350,))
+
     ours, peer = [], []
     with tempfile.TemporaryDirectory() as name:
         for repeat in range(repeats):
             with ProcedureStore(Path(name) / f"case{repeat}") as store:
-                seconds, _ = timed(
-                    lambda: [store.addEvent(EventKind.REMARK, text="needle at 40 mm", values={"n": n}) for n in range(count)]
-                )
-            ours.append(count / seconds)
+                ours.append(count / timed(partial(addAll, store))[0])
             connection = sqlite3.connect(Path(name) / f"plain{repeat}.sqlite", isolation_level=None)
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute("CREATE TABLE events (id INTEGER PRIMARY KEY, entry TEXT)")
-            entry = "x" * 350
-            seconds, _ = timed(lambda: [connection.execute("INSERT INTO events (entry) VALUES (?)", (entry,)) for _ in range(count)])
+            peer.append(count / timed(partial(insertAll, connection))[0])
             connection.close()
-            peer.append(count / seconds)
     mine, other = statistics.median(ours), statistics.median(peer)
     print(f"durable events: {mine:.0f}/s with history, checksums and second copy; plain SQLite {other:.0f}/s ({mine / other:.2f} of it)")
     return {"eventsPerSec": mine, "plainSqlitePerSec": other}
@@ -179,11 +184,11 @@ def benchCohort(sizes: list[int]) -> dict[str, float]:
     for size in sizes:
         rows = cohortRows(size)
         with tempfile.TemporaryDirectory() as name, CaseRegistry(Path(name) / "registry.sqlite") as registry:
-            fill, _ = timed(lambda registry=registry, rows=rows: registry.addSummaries(rows))
+            fill, _ = timed(partial(registry.addSummaries, rows))
             filters = {"group": "fusion", "level": ["L4-L5", "L5-S1"], "roomMin": (20, 40)}
-            page, _ = timed(lambda registry=registry: registry.rows(filters, orderBy="roomMin", limit=50))
-            read, columns = timed(lambda registry=registry: registry.columns(ALL_COLUMNS))
-            made, table = timed(lambda columns=columns: buildCohortTable(columns))
+            page, _ = timed(partial(registry.rows, filters, orderBy="roomMin", limit=50))
+            read, columns = timed(partial(registry.columns, ALL_COLUMNS))
+            made, table = timed(partial(buildCohortTable, columns))
         shown = f"fill {fill:.2f} s, filtered page {page * 1000:.1f} ms, read {read:.2f} s, Table 1 {made:.2f} s"
         print(f"cohort of {size}: {shown} ({len(table.rows)} rows)")
         figures |= {f"fillSec{size}": fill, f"pageSec{size}": page, f"readSec{size}": read, f"tableSec{size}": made}

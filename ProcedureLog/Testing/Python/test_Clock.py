@@ -18,6 +18,7 @@ from ProcedureLogLib.Clock import (
     UnalignedClocks,
     clockTime,
     findClockSteps,
+    inZone,
     measureOffset,
     workstationNow,
 )
@@ -43,6 +44,12 @@ def test_daylightSavingBackward() -> None:
     after = clockTime(datetime(2026, 10, 25, 2, 10, fold=1, tzinfo=ROME), WORKSTATION)
     assert before.face > after.face
     assert ClockTable().duration(before, after).seconds == 20 * 60
+
+
+def test_naiveScannerTimesGetTheirZone() -> None:
+    before, after = inZone(at("2026-03-29T01:50:00", SCANNER), ROME), inZone(at("2026-03-29T03:10:00", SCANNER), ROME)
+    assert ClockTable().duration(before, after).seconds == 20 * 60
+    assert inZone(before, ZoneInfo("Asia/Tokyo")) is before
 
 
 def test_clockSetBackIsMeasuredOnTheCounter() -> None:

@@ -263,7 +263,7 @@ def test_sampleSizeReachesItsPower() -> None:
         lambda: sampleSizeProportions(0.5, 0.5),
         lambda: sampleSizeSuperiority(0.7, power=1.2),
     ):
-        with pytest.raises(ValueError, match="must|between"):
+        with pytest.raises(ValueError, match=r"must|between"):
             bad()
 
 
@@ -283,5 +283,5 @@ def test_learningCurves() -> None:
     columns = {"operator": np.array(["A", "B", "A", ""]), "operativeInjectionMin": np.array([10.0, 20.0, 12.0, 5.0])}
     assert [(found.operator, len(found.cusum)) for found in learningCurves(columns)] == [("A", 2), ("B", 1)]
     for bad in (lambda: timeCusum([math.nan]), lambda: failureCusum([2]), lambda: failureCusum([0], 0.3, 0.1)):
-        with pytest.raises(ValueError, match="needs|no value|rates"):
+        with pytest.raises(ValueError, match=r"needs|no value|rates"):
             bad()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sqlite3
 from datetime import datetime
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from ProcedureLogLib.HeaderScan import scanHeaders
 from ProcedureLogLib.ProcedureEvent import EventKind
 from ProcedureLogLib.ProcedureRecord import recordOf
 from ProcedureLogLib.ProcedureStore import ProcedureStore
+from ProcedureLogLib.SlicerDatabase import databaseFiles, databaseStudies
 
 SEQUENCED = ["ORIGINAL", "PRIMARY", "AXIAL", "SEQ"]
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
@@ -265,3 +269,39 @@ def test_logTakesResentCountsOnceAndNoOtherPatient(dicom, tmp_path: Path) -> Non
         text = b"".join(path.read_bytes() for path in (tmp_path / "case").iterdir() if "identity" not in path.name)
         assert b"PAT-0815" not in text and b"Muster" not in text and b"1.2.999.1.1" not in text
         assert sum(1 for event in store.events() if event.kind is EventKind.CT_PASS) == 1
+
+
+CTK_SCHEMA = """
+CREATE TABLE Images
+  (SOPInstanceUID VARCHAR(64) PRIMARY KEY, Filename VARCHAR(1024), SeriesInstanceUID VARCHAR(64), InsertTimestamp VARCHAR(20));
+CREATE TABLE Patients (UID INTEGER PRIMARY KEY, PatientsName VARCHAR(255), PatientID VARCHAR(255));
+CREATE TABLE Studies (StudyInstanceUID VARCHAR(64) PRIMARY KEY, PatientsUID INT, StudyDate DATE, StudyDescription VARCHAR(255));
+CREATE TABLE Series (SeriesInstanceUID VARCHAR(64) PRIMARY KEY, StudyInstanceUID VARCHAR(64), Modality VARCHAR(20));
+"""
+
+
+def test_slicersDatabase(dicom, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    """Tables as CTK makes them, with relative and absolute file names."""
+    folder = tmp_path / "database"
+    folder.mkdir()
+    scans = [*dicom.helical(1, "090000"), *dicom.helical(2, "091500")]
+    with contextlib.closing(sqlite3.connect(folder / "ctkDICOM.sql")) as connection:
+        connection.executescript(CTK_SCHEMA)
+        connection.execute("INSERT INTO Patients VALUES (1, 'Muster^Hanna', 'PAT-0815')")
+        connection.execute("INSERT INTO Studies VALUES ('1.1', 1, '20260504', 'CT LSPINE')")
+        connection.executemany("INSERT INTO Series VALUES (?, '1.1', ?)", [("1.1.1", "CT"), ("1.1.2", "US")])
+        for number, path in enumerate(scans):
+            name = str(path) if number % 2 else os.path.relpath(path, folder)
+            connection.execute("INSERT INTO Images VALUES (?, ?, '1.1.1', '')", (f"9.{number}", name))
+        connection.execute("INSERT INTO Images VALUES ('9.99', 'sweep.dcm', '1.1.2', '')")
+        connection.commit()
+    (study,) = databaseStudies(folder)
+    assert (study.patientId, study.studyDate, study.fileCount) == ("PAT-0815", "20260504", 11)
+    assert countCtPasses(databaseFiles(folder, study.studyUid)).passCount == 2
+    with pytest.raises(ValueError, match="holds no CT or SR"):
+        databaseFiles(folder, "9.9.9")
+    with pytest.raises(FileNotFoundError, match="folder of Slicer's DICOM database"):
+        databaseStudies(tmp_path)
+    (tmp_path / "other.sql").write_text("no database")
+    with pytest.raises(ValueError, match="no DICOM database"):
+        databaseStudies(tmp_path / "other.sql")

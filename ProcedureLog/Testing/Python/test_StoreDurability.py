@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 
@@ -195,3 +196,18 @@ def test_journalFailureIsKeptApartFromTheEvent(tmp_path: Path) -> None:
     with ProcedureStore(tmp_path) as store:
         assert {event.text for event in store.events()} == {"first", "second"}
     assert len(EventJournal(tmp_path / JOURNAL_FILE).read().entries) == 2
+
+
+def test_severalThreadsWriteThroughOneStore(tmp_path: Path) -> None:
+    with ProcedureStore(tmp_path) as store:
+
+        def write(name: str) -> None:
+            for number in range(40):
+                store.addEvent(EventKind.REMARK, text=f"{name} {number}")
+
+        threads = [threading.Thread(target=write, args=(name,)) for name in "abc"]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(store.events()) == 120 and len({event.sequence for event in store.events()}) == 120
