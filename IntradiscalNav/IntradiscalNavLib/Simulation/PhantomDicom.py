@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pydicom.dataset import FileDataset
 
 RESCALE_INTERCEPT = -1024
+LOCALIZER_CTDI_MGY = 0.14
 ROW_AND_COLUMN_LPS: dict[str, tuple[int, int]] = {"HFS": (1, 1), "HFP": (-1, -1), "FFS": (-1, 1), "FFP": (1, -1)}
 """Sign of the row direction along L and of the column direction along P, for each patient position (DICOM PS3.3 C.7.3.1.1.2)."""
 
@@ -60,6 +61,9 @@ class WrittenSeries:
     dlpMgyCm: float
     start: datetime.datetime
     end: datetime.datetime
+    ctdiVolMgy: float = 0.0
+    lengthMm: float = 0.0
+    isLocalizer: bool = False
 
 
 def writeDicomSeries(
@@ -119,7 +123,17 @@ def writeDicomSeries(
     end = chosen.start + datetime.timedelta(seconds=chosen.durationSec)
     dlp = chosen.ctdiVolMgy * depth * dz / 10.0
     return WrittenSeries(
-        target, tuple(files), uids.study, uids.series, uids.frameOfReference, uids.irradiationEvent, round(dlp, 2), chosen.start, end
+        target,
+        tuple(files),
+        uids.study,
+        uids.series,
+        uids.frameOfReference,
+        uids.irradiationEvent,
+        round(dlp, 2),
+        chosen.start,
+        end,
+        chosen.ctdiVolMgy,
+        depth * dz,
     )
 
 
@@ -149,12 +163,12 @@ def writeLocalizer(phantom: LumbarPhantom, folder: str | pathlib.Path, *, scan: 
     dataset.PixelSpacing = [_decimal(phantom.ijkToRas[2, 2]), _decimal(phantom.ijkToRas[0, 0])]
     dataset.SliceThickness = 0.6
     dataset.InstanceNumber = 1
-    dataset.CTDIvol = 0.14
+    dataset.CTDIvol = LOCALIZER_CTDI_MGY
     dataset.AcquisitionType = "CONSTANT_ANGLE"
     _setTimes(dataset, chosen.start, chosen.start)
     path = target / "LOC00001.dcm"
     dataset.save_as(path, enforce_file_format=True)
-    length = phantom.voxels.shape[0] * float(phantom.ijkToRas[2, 2]) / 10.0
+    lengthMm = phantom.voxels.shape[0] * float(phantom.ijkToRas[2, 2])
     return WrittenSeries(
         target,
         (path,),
@@ -162,9 +176,12 @@ def writeLocalizer(phantom: LumbarPhantom, folder: str | pathlib.Path, *, scan: 
         uids.series,
         uids.frameOfReference,
         uids.irradiationEvent,
-        round(0.14 * length, 2),
+        round(LOCALIZER_CTDI_MGY * lengthMm / 10.0, 2),
         chosen.start,
         chosen.start + datetime.timedelta(seconds=chosen.durationSec),
+        LOCALIZER_CTDI_MGY,
+        lengthMm,
+        True,
     )
 
 
