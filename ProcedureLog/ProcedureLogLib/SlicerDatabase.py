@@ -45,8 +45,17 @@ def databaseStudies(place: str | Path) -> tuple[DatabaseStudy, ...]:
         raise ValueError(f"{place} is no DICOM database of Slicer: {error}") from error
     finally:
         connection.close()
-    texts = [[str(value or "") for value in row[:5]] for row in found]
-    return tuple(DatabaseStudy(*text[:4], description=text[4], fileCount=int(row[5])) for text, row in zip(texts, found))
+    return tuple(
+        DatabaseStudy(
+            studyUid=str(uid),
+            patientId=str(patientId or ""),
+            patientName=str(name or ""),
+            studyDate=str(date or ""),
+            description=str(description or ""),
+            fileCount=int(count),
+        )
+        for uid, patientId, name, date, description, count in found
+    )
 
 
 def databaseFiles(place: str | Path, studyUid: str, modalities: tuple[str, ...] = ("CT", "SR")) -> list[str]:
