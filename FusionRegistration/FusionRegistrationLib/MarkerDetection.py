@@ -9,15 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from FusionRegistrationLib.MarkerCandidates import Candidate, findCandidates
-from FusionRegistrationLib.MarkerRefinement import MarkerShape, measureCandidate
+from FusionRegistrationLib.MarkerRefinement import MAX_CONTACT_MM2, MarkerShape, measureCandidate
 from FusionRegistrationLib.RigidTransform import FloatArray
 from FusionRegistrationLib.SkinBand import SURFACE_HU, OrientedVolume, denseVoxelsNearSurface, orientVolume
 
 STREAK_REACH_MM = 20.0
 """Within this distance of metal a spot of less than half its density is taken for a streak."""
-
-MAX_CONTACT_MM2 = 1.5
-"""Cross-section of dense matter leading away from an object from which it counts as part of a wire, tube or bone."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,6 +10,13 @@ from FusionRegistrationLib.MarkerBackground import MarkerBackground, estimateBac
 from FusionRegistrationLib.RigidTransform import FloatArray
 from FusionRegistrationLib.SkinBand import OrientedVolume
 
+DENSE_HU = 1800.0
+"""Excess over the background (often air) from which an object counts as dense."""
+MAX_CONTACT_MM2 = 1.5
+"""Cross-section of matter leading away from an object from which it counts as part of a wire, tube or bone."""
+CONTACT_HU = 150.0
+"""What leads away from an object below this density is plate, skin or tape, not wire or bone."""
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class MarkerShape:
@@ -91,14 +98,21 @@ def measureCandidate(
         if step and shift < 0.01:
             break
     massMm3 = mass * float(np.prod(spacing))
-    densityHu, pull, depthMm = _undoPull(center, start, background, spacing, shape, massMm3)
-    center = center - pull
+    level = max(float(excess[window].max()), 1.0)
     squares = _squaredDistance([g - c for g, c in zip(grid, center)], metric)
     reach = 0.5 * shape.diameterMm + 0.5 + margin
     shell = (squares > reach**2) & (squares < (reach + 1.5) ** 2)
-    level = max(float(excess[window].max()), 1.0)
-    touching = int((excess[shell] > max(0.25 * level, 4.0 * background.noiseHu)).sum())
-    contactMm2 = touching * float(np.prod(spacing)) / 1.5
+    beyond = block[shell][excess[shell] > max(0.25 * level, 4.0 * background.noiseHu)]
+    toMm2 = float(np.prod(spacing)) / 1.5
+    contactMm2 = float((beyond > CONTACT_HU).sum()) * toMm2
+    floorHu = 0.0
+    if level > DENSE_HU and len(beyond) * toMm2 > MAX_CONTACT_MM2:
+        # Something light leads away from a dense object, such as the edge of its plate: what is weaker by far must not pull.
+        floorHu = 0.33 * level
+        strong = np.maximum(weights - floorHu, 0.0)
+        center = (strong @ points) / float(strong.sum())
+    densityHu, pull, depthMm = _undoPull(center, start, background, spacing, shape, massMm3, floorHu)
+    center = center - pull
     if not np.all((center > 0.5) & (center < np.array(block.shape) - 1.5)):
         return None
     voxels = len(weights)
@@ -145,7 +159,13 @@ def _fitShape(axes: FloatArray, maxRadiusMm: float) -> _BallOrRing:
 
 
 def _undoPull(
-    center: FloatArray, start: FloatArray, background: MarkerBackground, spacing: FloatArray, shape: _BallOrRing, massMm3: float
+    center: FloatArray,
+    start: FloatArray,
+    background: MarkerBackground,
+    spacing: FloatArray,
+    shape: _BallOrRing,
+    massMm3: float,
+    floorHu: float,
 ) -> tuple[float, FloatArray, float]:
     """Density (HU) of the object, the pull (index units) on its centroid by the lighter part in the skin, and its depth (mm)."""
     radius = 0.5 * shape.thicknessMm
@@ -168,7 +188,7 @@ def _undoPull(
             moment = 3.0 / 16.0 * radius * (1.0 - q * q) ** 2
         # mass / volume = above (M - air) + (1 - above) (M - tissue)
         densityHu = massMm3 / shape.volumeMm3 + background.airHu + (1.0 - above) * contrast
-        weight = max(massMm3 / shape.volumeMm3, 50.0)
+        weight = max(massMm3 / shape.volumeMm3 - floorHu, 50.0)
         pullMm = min(moment * contrast / weight, 0.375 * radius)
         height = 0.5 * (height + measured - pullMm)
     outward = np.array([slopes[0], -1.0, slopes[1]]) / tilt
