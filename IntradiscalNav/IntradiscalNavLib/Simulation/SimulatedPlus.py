@@ -11,6 +11,7 @@ Clients control it by STRING messages to the device ``SimulatorCommand`` that ho
     {"command": "touchPoints", "frame": "Reference", "pointsMm": [[x, y, z]]}
     {"command": "sweep", "durationSec": 8, "fromLevel": "L5-S1", "toLevel": "L2-L3"}
     {"command": "followPath", "frame": "Reference", "entryMm": [x, y, z], "targetMm": [x, y, z], "insertionSec": 8}
+    {"command": "pivot", "tool": "Stylus"}   {"command": "spin", "tool": "Needle"}   {"command": "probeInOut"}
     {"command": "park"}   {"command": "state"}   {"command": "truth", "anatomy": false}
     {"command": "fault", "kind": "toolLost", "tool": "Needle", "durationSec": 2}   {"command": "clearFaults"}   {"command": "quit"}
 
@@ -198,7 +199,7 @@ class SimulatedPlus:
     def _execute(self, request: dict[str, Any]) -> dict[str, Any]:
         now = self.nowSec
         command = request.pop("command", None)
-        if command in ("touchBalls", "sweep", "park"):
+        if command in ("touchBalls", "sweep", "park", "pivot", "spin", "probeInOut"):
             end = getattr(self.procedure, command)(now, **request)
             return {"durationSec": round(end - now, 3)}
         if command in ("touchPoints", "followPath"):

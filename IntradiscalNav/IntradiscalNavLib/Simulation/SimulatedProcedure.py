@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from .CalibrationMotion import inOutMotion, pivotMotion, spinMotion
 from .HandMotion import HandTremor
 from .KeyframeMotion import KeyframeMotion, relativeTurn
 from .LumbarPhantom import LumbarPhantom
@@ -45,7 +46,7 @@ class ProcedureState:
 
     timeSec: float
     phase: str
-    """idle, touching, sweeping, approaching, inserting or atTarget."""
+    """idle, touching, sweeping, calibrating, approaching, inserting or atTarget."""
     probeToRas: FloatArray
     needleToRas: FloatArray
     stylusToRas: FloatArray
@@ -200,6 +201,53 @@ class SimulatedProcedure:
         self._endSec = touch + insertionSec
         self._phases.append((self._endSec, "atTarget"))
         return self._endSec
+
+    def pivot(
+        self, startSec: float, *, tool: str = "Stylus", durationSec: float = 12.0, coneDeg: float = 30.0, bendMm: float = 0.0
+    ) -> float:
+        """Pivot the stylus or the needle in the divot of ball 0 of the plate; returns the time of the end.
+
+        :param bendMm: how far a thin needle's straight continuation misses the divot at the full cone.
+        """
+        self._begin(startSec, "calibrating")
+        name = self._toolMotion(tool)
+        motion = pivotMotion(startSec, getattr(self, name).poseAt(startSec), self._divotPose(tool), durationSec, coneDeg, bendMm)
+        setattr(self, name, motion)
+        return self._end(motion.endSec)
+
+    def spin(self, startSec: float, *, tool: str = "Needle", durationSec: float = 6.0) -> float:
+        """Turn the stylus or the needle about its shaft, its tip in the divot of ball 0; returns the time of the end."""
+        self._begin(startSec, "calibrating")
+        name = self._toolMotion(tool)
+        motion = spinMotion(startSec, getattr(self, name).poseAt(startSec), self._divotPose(tool), durationSec)
+        setattr(self, name, motion)
+        return self._end(motion.endSec)
+
+    def probeInOut(
+        self, startSec: float, *, durationSec: float = 12.0, amplitudeMm: float = 8.0, periodSec: float = 1.6, level: str = "L4-L5"
+    ) -> float:
+        """Press the probe in and out over the lamina of a level: a motion for temporal calibration; returns the time of the end."""
+        if level not in self.phantom.truth.discs:
+            raise ValueError(f"There is no level {level}; the phantom has {', '.join(self.phantom.truth.discs)}.")
+        self._begin(startSec, "calibrating")
+        z = float(mapPoints(self._rasToPatient, self.phantom.truth.discs[level].centerRas)[2])
+        motion = inOutMotion(startSec, self._probe.poseAt(startSec), self.probeOnSkin(0.0, z), durationSec, amplitudeMm, periodSec)
+        self._probe = motion
+        return self._end(motion.endSec)
+
+    def _toolMotion(self, tool: str) -> str:
+        if tool not in ("Stylus", "Needle"):
+            raise ValueError(f"Only Stylus and Needle can be pivoted, not {tool!r}.")
+        return "_stylus" if tool == "Stylus" else "_needle"
+
+    def _divotPose(self, tool: str) -> FloatArray:
+        """Tip frame of a tool that stands in the divot of ball 0, the shaft along the plate's outward direction."""
+        assert self.phantom.truth.plateToRas is not None
+        pose = self._rasToPatient @ self.phantom.truth.plateToRas
+        if tool == "Needle":  # +Z of the needle runs from hub to tip, that of the stylus' tip frame from tip to handle
+            pose = pose @ poseFromTurns((((1.0, 0.0, 0.0), 180.0),), (0.0, 0.0, 0.0))
+        pose[:3, 3] = mapPoints(self._rasToPatient, self.phantom.truth.ballsRas[0])
+        return pose
 
     def park(self, startSec: float, *, travelSec: float = 1.5) -> float:
         """Put all tools away, the needle straight back out of the patient; returns the time of the end."""

@@ -178,6 +178,65 @@ def test_needleFollowsThePathWithItsPlaneInView(phantom: LumbarPhantom, side: fl
     assert procedure.state(1.0).depthInTissueMm + 1.0 > 0.0  # defined also in the air
 
 
+@pytest.mark.parametrize("tool", ["Stylus", "Needle"])
+def test_pivotKeepsTheTipInItsDivotAndSpinTheAxis(phantom: LumbarPhantom, tool: str) -> None:
+    procedure = SimulatedProcedure(phantom, skill=OperatorSkill(stylusTremorMm=0.0, needleDriftMm=0.0))
+    tools = procedure.tools
+    tipTo = tools.stylusTipToStylus if tool == "Stylus" else tools.needleTipToNeedle
+
+    def tips(start: float, end: float) -> np.ndarray:
+        states = [procedure.state(t) for t in np.arange(start + 1.05, end, 0.1)]
+        return np.array([(s.stylusToRas if tool == "Stylus" else s.needleToRas) @ tipTo for s in states])
+
+    end = procedure.pivot(0.0, tool=tool, durationSec=8.0, coneDeg=30.0)
+    poses = tips(0.0, end)
+    assert np.linalg.norm(poses[:, :3, 3] - phantom.truth.ballsRas[0], axis=1).max() < 0.4
+    axes = poses[:, :3, 2]
+    spread = np.degrees(np.arccos(np.clip(axes @ axes.mean(0) / np.linalg.norm(axes.mean(0)), -1, 1)))
+    assert 20 < spread.max() < 50
+    # algebraic pivot solution from the sensor's poses alone: R t + p = c
+    sensors = poses @ np.linalg.inv(tipTo)
+    system = np.concatenate([np.concatenate([s[:3, :3], -np.eye(3)], 1) for s in sensors])
+    solution = np.linalg.lstsq(system, -sensors[:, :3, 3].ravel(), rcond=None)[0]
+    np.testing.assert_allclose(solution[:3], tipTo[:3, 3], atol=0.5)
+    bent = procedure.pivot(end, tool=tool, durationSec=8.0, bendMm=4.0)
+    assert 2.0 < np.linalg.norm(tips(end, bent)[:, :3, 3] - phantom.truth.ballsRas[0], axis=1).max() < 5.0
+    spun = tips(bent, procedure.spin(bent, tool=tool))
+    assert np.degrees(np.arccos(np.clip(spun[:, :3, 2] @ spun[0, :3, 2], -1, 1))).max() < 2.0
+    with pytest.raises(ValueError, match="pivoted"):
+        procedure.pivot(60.0, tool="Probe")
+
+
+def test_imageLagsBehindThePosesByTheStatedDelay(phantom: LumbarPhantom) -> None:
+    from IntradiscalNavLib.Simulation.SimulatedFrames import FrameOptions, SimulatedFrames
+    from IntradiscalNavLib.Simulation.SimulatedUltrasound import SimulatedUltrasound
+    from IntradiscalNavLib.Streaming.OpenIGTLinkMessages import ImageMessage
+
+    procedure = SimulatedProcedure(phantom)
+    end = procedure.probeInOut(0.0, durationSec=5.0, periodSec=1.5)
+    tools = procedure.tools
+
+    def boneRow(delaySec: float) -> np.ndarray:
+        frames = SimulatedFrames(
+            tools,
+            SimulatedTracker(phantom.truth.patientToRas, QUIET),
+            SimulatedUltrasound(phantom, tools.geometry),
+            FrameOptions(imageDelaySec=delaySec),
+        )
+        rows = []
+        for time in np.arange(1.5, end, 1 / 20):
+            image = next(m for m in frames.messages(procedure.state(time), time, time) if isinstance(m, ImageMessage))
+            strip = image.voxels[0, 60:, 318:322].mean(1)
+            rows.append(float((strip > 200).argmax()))
+        return np.array(rows)
+
+    now, late = boneRow(0.0), boneRow(0.2)
+    assert np.ptp(now) > 15
+    shifts = range(8)
+    match = [np.abs(late[8:] - now[8 - shift : len(now) - shift]).mean() for shift in shifts]
+    assert abs(int(np.argmin(match)) - 4) <= 1  # 0.2 s at 20 frames a second
+
+
 def test_badPathsAreRefused(phantom: LumbarPhantom) -> None:
     procedure = SimulatedProcedure(phantom)
     with pytest.raises(ValueError, match="mm long"):
