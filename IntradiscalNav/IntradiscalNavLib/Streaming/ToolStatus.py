@@ -66,7 +66,7 @@ class ToolStatusParameters:
     jumpMm: float = 30.0
     maxTurnDegPerSec: float = 1500.0
     jumpDeg: float = 45.0
-    holdJumpSec: float = 0.5
+    holdJumpSec: float = 2.0
     expectedRateHz: float | None = None
     minRateHz: float = 4.0
     maxJitterSec: float = 0.15

@@ -148,7 +148,8 @@ def testJump():
     stream.position = np.array([80.0, 0, 0])
     status = stream.send()
     assert status.state is ToolState.SUSPECT and "leapt" in " ".join(status.reasons)
-    assert stream.run(1.0).state is ToolState.OK
+    assert stream.run(1.0).state is ToolState.SUSPECT
+    assert stream.run(1.5).state is ToolState.OK
 
 
 def testTurnThatNoHandMakes():
