@@ -60,7 +60,8 @@ def logCtPasses(
         if scannerZone is not None:
             time = inZone(time, scannerZone)
         values = passValues(entry) | {"order": position}
-        additions.append(Addition(EventKind.CT_PASS, time, entry.passClass.value, values, EventSource.DICOM, eventId))
+        label = entry.passClass.value if entry.counted else entry.acquisition.kind.value
+        additions.append(Addition(EventKind.CT_PASS, time, label, values, EventSource.DICOM, eventId))
     events = store.addEvents(additions)
     for old in store.events():
         if old.kind is EventKind.CT_PASS and old.source is EventSource.DICOM and old.eventId not in keys:

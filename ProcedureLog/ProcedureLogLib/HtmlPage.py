@@ -24,8 +24,8 @@ figure{margin:0;flex:1 1 280px;max-width:460px}
 figure img{width:100%;border-radius:4px;background:#000}
 figcaption{font-size:.85em;color:#52606d}
 .cards{display:flex;flex-wrap:wrap;gap:.8em}
-.card{flex:1 1 150px;border:1px solid #e4e7eb;border-radius:6px;padding:.6em .9em}
-.card b{display:block;font-size:1.25em;white-space:nowrap}
+.card{flex:1 1 120px;border:1px solid #e4e7eb;border-radius:6px;padding:.6em .9em}
+.card b{display:block;font-size:1.2em;white-space:nowrap}
 .card span{font-size:.85em;color:#52606d}
 .doubt{background:#fff4e5;border-left:4px solid #d1603d;padding:.5em .9em;margin:.6em 0}
 .small{font-size:.85em;color:#52606d}

@@ -93,7 +93,7 @@ def eventText(event: ProcedureEvent) -> str:
     }
     parts = [event.text] if event.text else []
     if event.kind is not EventKind.CT_PASS:
-        parts += [f"{name}: {value}" for name, value in values.items()]
+        parts += [f"{name}: {value:.4g}" if isinstance(value, float) else f"{name}: {value}" for name, value in values.items()]
     return "; ".join(parts)
 
 

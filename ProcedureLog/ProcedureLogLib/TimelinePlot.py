@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from .Clock import ClockTable, ClockTime
 from .ProcedureEvent import EventKind
-from .ProcedureRecord import ProcedureRecord, clockTableOf
+from .ProcedureRecord import LONGEST_SEC, ProcedureRecord, clockTableOf
 from .SvgDrawing import FAINT, INK, PALETTE, SvgDrawing, niceTicks, numberText
 
 LANES: tuple[tuple[str, tuple[EventKind, ...]], ...] = (
@@ -21,7 +21,7 @@ LANES: tuple[tuple[str, tuple[EventKind, ...]], ...] = (
 
 @dataclass(frozen=True)
 class TimelineEntry:
-    """minutes since the first event; None where its clock isn't aligned with the first event's."""
+    """minutes since the first event; None where its clock isn't aligned with the first event's, or its date is another."""
 
     minutes: float | None
     lane: int
@@ -56,11 +56,13 @@ def timelineEntries(record: ProcedureRecord) -> tuple[TimelineEntry, ...]:
 
 
 def _minutes(start: ClockTime, end: ClockTime, clocks: ClockTable) -> float | None:
+    """Minutes from start to end; None across unaligned clocks, and for a date that can't belong to the same procedure."""
     forward = clocks.duration(start, end)
-    if forward.seconds is not None:
-        return forward.seconds / 60
-    backward = clocks.duration(end, start)
-    return None if backward.seconds is None else -backward.seconds / 60
+    seconds = forward.seconds
+    if seconds is None:
+        backward = clocks.duration(end, start)
+        seconds = None if backward.seconds is None else -backward.seconds
+    return None if seconds is None or abs(seconds) > LONGEST_SEC else seconds / 60
 
 
 def timelineDrawing(record: ProcedureRecord, width: float = 860) -> SvgDrawing:
@@ -89,10 +91,8 @@ def timelineDrawing(record: ProcedureRecord, width: float = 860) -> SvgDrawing:
     for lane in range(len(LANES)):
         _drawLane(drawing, [entry for entry in placed if entry.lane == lane], left, scale, top + laneHeight * (lane + 0.5), width - right)
     if loose:
-        names = ", ".join(entry.label for entry in loose[:6])
-        drawing.write(
-            left, height - 6, f"Not placed, clock not aligned: {names}" + (" ..." if len(loose) > 6 else ""), 11, "start", "#b33a3a"
-        )
+        names = ", ".join(entry.label for entry in loose[:6]) + (" ..." if len(loose) > 6 else "")
+        drawing.write(left, height - 6, f"Not placed, clock not aligned or another date: {names}", 11, "start", "#b33a3a")
     return drawing
 
 

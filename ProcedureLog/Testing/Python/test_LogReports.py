@@ -97,7 +97,16 @@ def test_unalignedClocksAreRefusedInTheRecord(tmp_path: Path) -> None:
     assert refused.operativeTimeToLastImage.minutes == pytest.approx(15.6)  # one clock only
     assert marked.operativeTimeToInjection.minutes == pytest.approx(12 + 40 / 60)
     assert "NOT ALIGNED" in marked.operativeTimeToInjection.note
-    assert "Not placed, clock not aligned" in timelineDrawing(refused).text()
+    assert "Not placed, clock not aligned or another date" in timelineDrawing(refused).text()
+
+
+def test_anotherDateDoesntStretchTheTimeline(tmp_path: Path) -> None:
+    with ProcedureStore(tmp_path) as store:
+        fillCase(store)
+        store.addEvent(EventKind.REMARK, time=room(-90 * 1440), text="from the referral")
+        record = recordOf(store)
+    placed = [entry.minutes for entry in timelineEntries(record) if entry.minutes is not None]
+    assert max(placed) == pytest.approx(26.0) and "another date: from the referral" in timelineDrawing(record).text()
 
 
 def test_clockSetBackDuringTheProcedure(tmp_path: Path) -> None:
