@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import time
 from typing import Any
 
@@ -278,10 +279,12 @@ def benchViews(patient: Patient, ticks: int) -> dict[str, float]:
     cpu: list[float] = []
     streamWork: list[float] = []
     toPixels: dict[str, list[float]] = {tag: [] for tag in windows}
+    toPixelsCpu: list[float] = []
     liveTicks = 0
     for step in range(1, ticks + 1):
         data = packet(step)
         tag = list(windows)[step % len(windows)]
+        processBegin = time.process_time()
         begin = time.perf_counter()
         stream.receive(reader.feed(data))
         roles.take(stream.apply())
@@ -294,10 +297,14 @@ def benchViews(patient: Patient, ticks: int) -> dict[str, float]:
         windows[tag].Render()
         windows[tag].WaitForCompletion()
         toPixels[tag].append(time.perf_counter() - begin)
-        # The other views are rendered outside the measurement, so that each starts from the state before.
+        if tag == Layout.FUSION.tag:
+            toPixelsCpu.append(time.process_time() - processBegin)
+        # The other views are rendered outside the measurement, so that each starts from the state before; wait for them,
+        # as software rendering goes on in threads of its own.
         for other, window in windows.items():
             if other != tag:
                 window.Render()
+                window.WaitForCompletion()
         streamWork.append(received - begin)
         work.append(ticked - received)
         liveTicks += bool(state is not None and state.needleLive and state.frameLive)
@@ -311,6 +318,8 @@ def benchViews(patient: Patient, ticks: int) -> dict[str, float]:
     }
     for tag, samples in toPixels.items():
         figures[f"receiveToPixels{tag}Ms"] = medianMs(samples[2:])
+    figures["fusionReceiveToPixelsCpuMs"] = medianMs(toPixelsCpu[2:])
+    figures["loadAverage"] = os.getloadavg()[0]
     figures["fusionReceiveToPixelsMs"] = figures[f"receiveToPixels{Layout.FUSION.tag}Ms"]
     return figures
 
@@ -330,6 +339,9 @@ def main() -> None:
         print(f"{name:34s} {value:12.4g}{verdict}")
     coverage = all(0.93 <= figures[name] <= 0.97 for name in ("coverageSphere", "coverageEllipsoid"))
     print(f"coverage within 93-97 %: {'met' if coverage else 'NOT met'}")
+    cores = os.cpu_count() or 1
+    if figures["loadAverage"] > cores:
+        print(f"Note: load {figures['loadAverage']:.1f} on {cores} cores: wall times are of a shared machine; the CPU times tell more.")
     if figures["liveShare"] < 1.0:
         print("Warning: some ticks had tools that weren't live; the figures are of an interrupted stream.")
     print(json.dumps({name: round(value, 6) if name != "analyticMm" else value for name, value in figures.items()}))

@@ -15,6 +15,7 @@ from IntradiscalNavLib.Guidance.GuidancePhase import GuidancePhase
 from IntradiscalNavLib.Guidance.ProximityAlert import AlertLevel, AlertState
 
 BLANK = "– –"
+OK_STATE = "OK"
 NEEDLE, PROBE, REFERENCE = "needle", "probe", "reference"
 
 
@@ -131,7 +132,10 @@ def displayGuidance(
         text = f"± {millimetres(radius)}" if complete else f"> {millimetres(radius)}"
         put(GuidanceNumber.UNCERTAINTY, text, AlertLevel.NEAR if radius > uncertaintyWarningMm or not complete else AlertLevel.CLEAR)
 
-    notLive = {role: tool for role, tool in ((NEEDLE, needle), (PROBE, probe), (REFERENCE, reference)) if not tool.live}
+    roles = ((NEEDLE, needle), (PROBE, probe), (REFERENCE, reference))
+    notLive = {role: tool for role, tool in roles if not tool.live}
+    # Live but odd (SUSPECT): the numbers stand, the oddity stands beside them.
+    odd = tuple(f"{role.upper()} {tool.state}: {tool.reason}" for role, tool in roles if tool.live and tool.state != OK_STATE)
     return DisplayedGuidance(
         timeSec=timeSec,
         needleName=needleName,
@@ -141,6 +145,6 @@ def displayGuidance(
         phase=phase if needleLive else GuidancePhase.UNKNOWN,
         alert=alertState,
         notLive=notLive,
-        warnings=warnings,
+        warnings=odd + warnings,
         guidance=shown,
     )

@@ -22,6 +22,8 @@ from IntradiscalNavLib.Guidance.TipUncertainty import TipErrorModel
 from IntradiscalNavLib.Views.SessionState import SessionEvent, SessionState
 from IntradiscalNavLib.Views.UltrasoundDisplay import UltrasoundFrame
 
+UNCALIBRATED_TOLERANCE_MM = 1e-6
+
 ToolStatuses = Callable[[], Mapping[str, ToolLiveness]]
 
 
@@ -76,6 +78,8 @@ class GuidanceSession:
         self.alerts = ProximityAlert()
         self.warnings: tuple[str, ...] = ()
         """Standing doubts about the registration, shown with the numbers (set by the checks)."""
+        self.registered = True
+        """Set it to False while there is no registration: without one no number means anything, so none is shown."""
         self._events: list[SessionEvent] = []
         self._states: dict[str, ToolLiveness] = {}
         self._needlePose: FloatArray | None = None
@@ -96,6 +100,8 @@ class GuidanceSession:
     def update(self, nowSec: float) -> SessionState:
         """Guidance at this moment. Never raises for bad data: what can't be used is not live, with the reason."""
         tools = dict(self.toolStatuses())
+        if not self.registered:
+            tools[REFERENCE] = ToolLiveness(False, "NOT REGISTERED", "register before any number is shown")
         plan = self.needles.active
         needleTipToRas = self._readNeedle(tools, plan)
         plane = self._readImage(tools)
@@ -171,6 +177,8 @@ class GuidanceSession:
                 imageToRas = worldMatrix(parent) @ imageToRas
             frame = UltrasoundFrame(pixels, imageToRas, int(image.GetMTime()))
             plane = frame.plane
+            if np.abs(np.linalg.norm(imageToRas[:3, :2], axis=0) - 1.0).max() < UNCALIBRATED_TOLERANCE_MM:
+                raise ValueError("the image has pixels of exactly 1 mm: it isn't calibrated. Load ImageToProbe")
         except (ValueError, RuntimeError) as error:
             tools[PROBE] = ToolLiveness(False, "INVALID", str(error))
             return None

@@ -187,6 +187,8 @@ class NavigationViews:
             hub = tip - state.plan.needle.lengthMm * state.needleTipToRas[:3, 2]
         guidance = state.displayed.guidance
         for view, pose in self._poses(state, shown.fusion, shown.ultrasound).items():
+            if not self.sliceNodes[view].IsMappedInLayout():
+                continue
             self.drivers[view].show(pose)
             if view is not ULTRASOUND or comparing:
                 self.strokes[view].show(pose, self.drivers[view].pixelMm, path, tip, hub, guidance)

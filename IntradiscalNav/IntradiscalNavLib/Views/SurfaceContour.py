@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from FusionRegistrationLib.RigidTransform import FloatArray
 
-BLOCK = 32
-CELL_MM = 6.0
+BLOCK = 8
+CELL_MM = 1.0
 
 
 class SurfaceContour:
@@ -45,7 +45,7 @@ class SurfaceContour:
         allNumbers = np.concatenate(numbers) if numbers else np.zeros(0, np.uint8)
         centers = allCorners.mean(axis=1)
         # Neighbours side by side, in blocks: first whole blocks are left out, then single triangles.
-        order = np.lexsort(np.floor(centers.T / CELL_MM)) if len(centers) else np.zeros(0, np.intp)
+        order = _mortonOrder(centers)
         self._corners, self._numbers, centers = allCorners[order], allNumbers[order], centers[order]
         blocks = [slice(begin, begin + BLOCK) for begin in range(0, len(centers), BLOCK)]
         middles = [(self._corners[block].min(axis=(0, 1)) + self._corners[block].max(axis=(0, 1))) / 2 for block in blocks]
@@ -78,3 +78,15 @@ class SurfaceContour:
             share = startHeight / (startHeight - heights[rows, other])
             ends.append(start + share[:, None] * (corners[rows, other] - start))
         return np.stack(ends, axis=1), self._numbers[candidates[crossing]]
+
+
+def _mortonOrder(points: FloatArray) -> npt.NDArray[np.intp]:
+    """Order of points (n, 3) along a space-filling curve (Morton 1966), so that neighbours in it are neighbours in space."""
+    if not len(points):
+        return np.zeros(0, np.intp)
+    cells = np.minimum((points - points.min(axis=0)) / CELL_MM, 1023).astype(np.int64)
+    code = np.zeros(len(points), np.int64)
+    for bit in range(10):
+        for axis in range(3):
+            code |= ((cells[:, axis] >> bit) & 1) << (3 * bit + axis)
+    return np.argsort(code, kind="stable")

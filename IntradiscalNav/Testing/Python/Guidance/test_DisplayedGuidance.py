@@ -86,6 +86,15 @@ def test_withoutAPatientSensorTheNeedleStillCounts():
     assert displayed.text(GuidanceNumber.OUT_OF_PLANE) == BLANK
 
 
+def test_aSuspectToolKeepsItsNumbersAndShowsTheDoubt():
+    result = guidance()
+    tools = {NEEDLE: ToolLiveness(True, "SUSPECT", "the pose has not changed by a digit for 2.0 s"), PROBE: ToolLiveness(True)}
+    displayed = displayGuidance(result, tools, timeSec=0.0, warnings=("x",))
+    assert displayed.live
+    assert displayed.text(GuidanceNumber.DEPTH_LEFT) == "30.0 mm"
+    assert displayed.warnings == ("NEEDLE SUSPECT: the pose has not changed by a digit for 2.0 s", "x")
+
+
 def test_noNeedleStatusAtAllIsNotLive():
     assert not displayGuidance(guidance(), {}, timeSec=0.0).live
 

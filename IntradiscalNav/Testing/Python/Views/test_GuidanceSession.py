@@ -89,7 +89,7 @@ def test_lostReferenceTakesEverything(streamed):
     assert not state.frameLive
 
 
-@pytest.mark.parametrize("kind", ["color", "empty", "flat calibration", "16 bit"])
+@pytest.mark.parametrize("kind", ["color", "empty", "flat calibration", "no calibration", "16 bit"])
 def test_imageThatCantBeUsed(streamed, kind):
     import slicer
     import vtk
@@ -103,6 +103,8 @@ def test_imageThatCantBeUsed(streamed, kind):
         streamed.volume.SetAndObserveImageData(None)
     elif kind == "16 bit":
         slicer.util.updateVolumeFromArray(streamed.volume, np.zeros((1, 24, 32), np.int16))
+    elif kind == "no calibration":
+        streamed.setMatrix(streamed.calibration, np.eye(4))
     else:
         streamed.setMatrix(streamed.calibration, np.diag([0.0, 0.1, 0.1, 1.0]))
     state = streamed.session.update(1.0)
@@ -111,6 +113,16 @@ def test_imageThatCantBeUsed(streamed, kind):
     assert state.displayed.live, "the needle's own numbers stand"
     if kind != "empty":
         assert state.displayed.notLive[PROBE].reason
+
+
+def test_withoutARegistrationNoNumberIsShown(streamed):
+    streamed.session.registered = False
+    state = streamed.session.update(1.0)
+    assert state.displayed.guidance is None
+    assert all(item.text == BLANK for item in state.displayed.numbers.values())
+    assert state.displayed.notLive[REFERENCE].state == "NOT REGISTERED"
+    streamed.session.registered = True
+    assert streamed.session.update(1.1).displayed.live
 
 
 def test_imageSizeChangesInMidStream(streamed):
