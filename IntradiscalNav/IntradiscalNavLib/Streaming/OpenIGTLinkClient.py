@@ -83,7 +83,7 @@ class OpenIGTLinkClient:
         self.port = port
         self.onMessage = onMessage
         self.onStateChanged = onStateChanged
-        self._queue = (queue or MessageQueue()) if keepMessages else None
+        self._queue = (MessageQueue() if queue is None else queue) if keepMessages else None
         self._requestMetadata = requestMetadata
         self._connectTimeoutSec = connectTimeoutSec
         self._silentAfterSec = silentAfterSec

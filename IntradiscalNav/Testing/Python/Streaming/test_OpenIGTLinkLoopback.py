@@ -5,6 +5,7 @@ import time
 import numpy as np
 import pytest
 
+from IntradiscalNavLib.Streaming.MessageQueue import MessageQueue
 from IntradiscalNavLib.Streaming.OpenIGTLinkClient import ConnectionState, OpenIGTLinkClient
 from IntradiscalNavLib.Streaming.OpenIGTLinkMessages import (
     ImageMessage,
@@ -113,3 +114,16 @@ def testServerDiesAndReturns():
         assert client.status.connectCount == 2
     client.stop()
     assert states[0] is ConnectionState.CONNECTING and ConnectionState.LOST in states
+
+
+def testTheQueueThatIsHandedInIsUsed():
+    queue = MessageQueue(imageCapacity=20)
+    assert len(queue) == 0, "an empty queue is false in a condition; it must be taken all the same"
+    with OpenIGTLinkServer() as server, OpenIGTLinkClient(port=server.port, queue=queue) as client:
+        assert server.waitForClient(5.0)
+        for _ in range(20):
+            server.send(ImageMessage("Image_Reference", np.zeros((1, 4, 4), np.uint8), np.eye(4)))
+        deadline = time.monotonic() + 5.0
+        while client.status.messageCount < 20 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert sum(isinstance(message, ImageMessage) for message in client.takeMessages()) == 20
