@@ -4,8 +4,9 @@ import time
 
 import slicer
 import vtk
-from FusionRegistrationPanel.FusionRegistrationLogic import FusionRegistrationLogic, RegistrationAction
+from FusionRegistrationPanel.FusionRegistrationLogic import FusionRegistrationLogic
 from FusionRegistrationPanel.FusionRegistrationParameterNode import FusionRegistrationParameterNode as FusionRegistrationParameterNode
+from FusionRegistrationPanel.RegistrationRules import RegistrationAction
 from slicer import vtkMRMLMarkupsNode
 from slicer.i18n import tr as _
 from slicer.i18n import translate
@@ -62,12 +63,22 @@ class FusionRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
             RegistrationAction.RegisterPoints: self.ui.registerPointsButton,
             RegistrationAction.ExtractBone: self.ui.extractBoneButton,
             RegistrationAction.RegisterSurface: self.ui.registerSurfaceButton,
+            RegistrationAction.NeedleData: self.ui.needleDataButton,
+            RegistrationAction.CheckProbe: self.ui.checkProbeButton,
+            RegistrationAction.Verify: self.ui.verifyButton,
         }
         self._toolTips = {action: button.toolTip for action, button in self._buttons.items()}
-        self._collectToolTip = self.ui.collectButton.toolTip
+        self._collecting = {
+            self.ui.collectButton: lambda: self._parameterNode.stylusTip,
+            self.ui.pivotButton: lambda: self._parameterNode.calibration.tool,
+            self.ui.spinButton: lambda: self._parameterNode.calibration.tool,
+        }
+        self._collectToolTips = {button: button.toolTip for button in self._collecting}
         for action, button in self._buttons.items():
             button.connect("clicked()", lambda action=action: self.onAction(action))
         self.ui.collectButton.connect("toggled(bool)", self.onCollect)
+        self.ui.pivotButton.connect("toggled(bool)", lambda checked: self.onCalibrate(checked, self.logic.finishPivot))
+        self.ui.spinButton.connect("toggled(bool)", lambda checked: self.onCalibrate(checked, self.logic.finishSpin))
         self._stylusTimer = qt.QTimer()
         self._stylusTimer.setInterval(STYLUS_INTERVAL_MS)
         self._stylusTimer.connect("timeout()", self.onStylusTimer)
@@ -87,12 +98,18 @@ class FusionRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
     def enter(self):
         self.setParameterNode(self.logic.getParameterNode())
 
+    def stopCollecting(self):
+        """End what runs without using it."""
+        self.logic.toolCalibration = None
+        for button in self._collecting:
+            button.checked = False
+
     def exit(self):
-        self.ui.collectButton.checked = False
+        self.stopCollecting()
         self.setParameterNode(None)
 
     def onSceneStartClose(self, caller, event):
-        self.ui.collectButton.checked = False
+        self.stopCollecting()
         self.setParameterNode(None)
 
     def onSceneEndClose(self, caller, event):
@@ -115,7 +132,7 @@ class FusionRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         if parameterNode is not None:
             points = [node for node in (parameterNode.ctPoints, parameterNode.referencePoints) if node is not None]
             wanted.update({(node.GetID(), event): node for node in points for event in POINT_EVENTS})
-            others = (parameterNode.stylusTip, parameterNode.surface.bonePoints)
+            others = (parameterNode.stylusTip, parameterNode.surface.bonePoints, parameterNode.knownPoints)
             wanted.update({(node.GetID(), vtk.vtkCommand.ModifiedEvent): node for node in others if node is not None})
         if wanted.keys() == self._observed.keys():
             return
@@ -135,10 +152,11 @@ class FusionRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
             why = self.logic.whyNot(self._parameterNode, action) if self._parameterNode else _("The scene is being closed.")
             button.enabled = not why
             button.toolTip = why or self._toolTips[action]
-        # collecting may start before the stylus is in view, but not without one
-        chosen = self._parameterNode is not None and self._parameterNode.stylusTip is not None
-        self.ui.collectButton.enabled = chosen
-        self.ui.collectButton.toolTip = self._collectToolTip if chosen else _("Choose the transform of the stylus tip first.")
+        # collecting may start before the tool is in view, but not without one
+        for button, chosenNode in self._collecting.items():
+            chosen = self._parameterNode is not None and chosenNode() is not None
+            button.enabled = chosen
+            button.toolTip = self._collectToolTips[button] if chosen else _("Choose the transform of the tool first.")
 
     def showResult(self):
         if self._parameterNode is None:
@@ -167,6 +185,10 @@ class FusionRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
     def onAction(self, action):
         with slicer.util.tryWithErrorDisplay(_("That did not work."), waitCursor=True):
             result = getattr(self.logic, action.value)(self._parameterNode)
+            if action in (RegistrationAction.NeedleData, RegistrationAction.CheckProbe):
+                self.ui.calibrationLabel.text = result
+            elif action is RegistrationAction.Verify:
+                self.ui.verifyLabel.text = result.message
             for warning in getattr(result, "warnings", ()):
                 slicer.util.showStatusMessage(warning, 8000)
             self.update()
@@ -180,7 +202,21 @@ class FusionRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
             self.logic.stopDwelling()
         self.ui.collectLabel.text = _("Hold the stylus still on the first point.") if checked else ""
 
+    def onCalibrate(self, checked, finish):
+        """Collect poses while the button is down, calibrate when it comes up."""
+        if checked:
+            self.logic.startCalibration(self._parameterNode)
+            self._stylusTimer.start()
+            return
+        self._stylusTimer.stop()
+        if self.logic.toolCalibration is not None and self._parameterNode is not None:
+            with slicer.util.tryWithErrorDisplay(_("The tool was not calibrated."), waitCursor=True):
+                self.ui.calibrationLabel.text = finish(self._parameterNode)
+
     def onStylusTimer(self):
+        if self.logic.toolCalibration is not None:
+            self.ui.calibrationLabel.text = _("{count} poses").format(count=self.logic.toolCalibration.add())
+            return
         progress = self.logic.watchStylus(self._parameterNode, time.monotonic())
         points = self._parameterNode.referencePoints
         count = points.GetNumberOfControlPoints() if points is not None else 0

@@ -4,8 +4,9 @@ import time
 
 import slicer
 import vtk
-from IntradiscalNavPanel.IntradiscalNavLogic import IntradiscalNavLogic, NavigationAction
+from IntradiscalNavPanel.IntradiscalNavLogic import IntradiscalNavLogic
 from IntradiscalNavPanel.IntradiscalNavParameterNode import DiscLevel
+from IntradiscalNavPanel.NavigationRules import NavigationAction
 from IntradiscalNavPanel.NumberLabels import NUMBER_LABELS
 from IntradiscalNavPanel.SimulatedSample import registerSampleData
 from slicer import vtkMRMLMarkupsNode
@@ -72,6 +73,7 @@ class IntradiscalNavWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             NavigationAction.LoadDeviceSet: self.ui.loadDeviceSetButton,
             NavigationAction.Plan: self.ui.planButton,
             NavigationAction.OtherPath: self.ui.otherPathButton,
+            NavigationAction.Confirm: self.ui.confirmButton,
             NavigationAction.Save: self.ui.saveButton,
             NavigationAction.RehearseNext: self.ui.rehearseNextButton,
         }

@@ -1,8 +1,5 @@
 """Maps nodes to FusionRegistrationLib and back; needs no panel."""
 
-import enum
-import pathlib
-
 import numpy as np
 import slicer
 import vtk
@@ -11,21 +8,9 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
 from .BonePointModel import bonePointsOfPolyData
 from .FusionRegistrationParameterNode import FusionRegistrationParameterNode
+from .RegistrationRules import RegistrationAction, whyNot
 from .RegistrationVerdict import readFit, verdictOf, writeFit
-
-MIN_POINTS = 3
-
-
-class RegistrationAction(enum.Enum):
-    """What the panel's buttons and a script can ask for; the value is the name of the logic's method."""
-
-    FindMarkers = "findMarkers"
-    RegisterPlate = "registerPlate"
-    TakePoint = "takePoint"
-    UndoPoint = "undoPoint"
-    RegisterPoints = "registerPoints"
-    ExtractBone = "extractBone"
-    RegisterSurface = "registerSurface"
+from .ToolCalibration import ToolCalibration, isValidPose, pivotText, setTip
 
 
 def ijkToRasOf(volume):
@@ -60,6 +45,7 @@ class FusionRegistrationLogic(ScriptedLoadableModuleLogic):
         self._stylusStamp = 0
         self._boneSurface = None
         self._boneSurfaceKey = None
+        self.toolCalibration = None
 
     def getParameterNode(self):
         return FusionRegistrationParameterNode(super().getParameterNode())
@@ -68,50 +54,7 @@ class FusionRegistrationLogic(ScriptedLoadableModuleLogic):
 
     def whyNot(self, parameterNode, action):
         """Why a RegistrationAction can't be done now; empty if it can."""
-        if action in (RegistrationAction.FindMarkers, RegistrationAction.ExtractBone):
-            return "" if parameterNode.ctVolume is not None else _("Choose the CT first.")
-        if action is RegistrationAction.RegisterPlate:
-            if parameterNode.plateFile == pathlib.Path() or not parameterNode.plateFile.is_file():
-                return _("Choose the definition of the plate first.")
-            return self._whyTooFew(parameterNode.ctPoints, _("in the CT"))
-        if action is RegistrationAction.TakePoint:
-            return "" if self._tipInReference(parameterNode) is not None else self._whyNoStylus(parameterNode)
-        if action is RegistrationAction.UndoPoint:
-            points = parameterNode.referencePoints
-            return "" if points is not None and points.GetNumberOfControlPoints() else _("No point was taken on the patient yet.")
-        if action is RegistrationAction.RegisterPoints:
-            return self._whyNotRegisterPoints(parameterNode)
-        if parameterNode.ctVolume is None:
-            return _("Choose the CT first.")
-        scanned = parameterNode.surface.bonePoints
-        if scanned is None or scanned.GetPolyData() is None or not scanned.GetPolyData().GetNumberOfPoints():
-            return _("Choose scanned bone first: record a sweep over the back.")
-        return ""
-
-    @staticmethod
-    def _whyTooFew(node, place):
-        if node is None:
-            return _("Choose the points {place} first.").format(place=place)
-        if node.GetNumberOfDefinedControlPoints() < MIN_POINTS:
-            return _("{count} points {place} are needed first.").format(count=MIN_POINTS, place=place)
-        return ""
-
-    def _whyNotRegisterPoints(self, parameterNode):
-        why = self._whyTooFew(parameterNode.ctPoints, _("in the CT")) or self._whyTooFew(parameterNode.referencePoints, _("on the patient"))
-        counts = [
-            node.GetNumberOfDefinedControlPoints() for node in (parameterNode.ctPoints, parameterNode.referencePoints) if node is not None
-        ]
-        if not why and not parameterNode.matching.anyOrder and counts[0] != counts[1]:
-            return _("The lists have {first} and {second} points: pair them first, or allow any order.").format(
-                first=counts[0], second=counts[1]
-            )
-        return why
-
-    @staticmethod
-    def _whyNoStylus(parameterNode):
-        if parameterNode.stylusTip is None:
-            return _("Choose the transform of the stylus tip first.")
-        return _("The stylus isn't tracked: connect the tracker first.")
+        return whyNot(parameterNode, action, self._tipInReference(parameterNode) is not None)
 
     def _require(self, parameterNode, action):
         why = self.whyNot(parameterNode, action)
@@ -162,7 +105,7 @@ class FusionRegistrationLogic(ScriptedLoadableModuleLogic):
             return None
         # the pose comes with the parent, StylusToReference; its status is what PLUS says of it
         streamed = tip.GetParentTransformNode()
-        if (streamed.GetAttribute("TransformStatus") or "OK") != "OK" or streamed.GetAttribute("OpenIGTLink.TransformValid") == "false":
+        if not isValidPose(streamed):
             return None
         matrix = vtk.vtkMatrix4x4()
         slicer.vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(tip, parameterNode.referenceToRas, matrix)
@@ -288,6 +231,95 @@ class FusionRegistrationLogic(ScriptedLoadableModuleLogic):
         self._accept(parameterNode, fit)
         return fit
 
+    # --- calibration
+
+    def _tipNode(self, parameterNode):
+        calibration = parameterNode.calibration
+        if calibration.tip is None:
+            toolName = calibration.tool.GetName().split("To")[0]
+            calibration.tip = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", f"{toolName}TipTo{toolName}")
+            calibration.tip.SetAndObserveTransformNodeID(calibration.tool.GetID())
+        return parameterNode.calibration.tip
+
+    def startCalibration(self, parameterNode):
+        """Begin to collect poses of the tool; feed `toolCalibration.add()` from a timer."""
+        if parameterNode.calibration.tool is None:
+            raise ValueError(_("Choose the transform of the tool first."))
+        self.toolCalibration = ToolCalibration(parameterNode.calibration.tool)
+
+    def finishPivot(self, parameterNode):
+        """Tip out of the poses collected; sets the tip's transform (its axis stays as it was) and tells the result."""
+        collected, self.toolCalibration = self.toolCalibration, None
+        pivot = collected.pivot()
+        tip = self._tipNode(parameterNode)
+        tipToTool = slicer.util.arrayFromTransformMatrix(tip)
+        tipToTool[:3, 3] = pivot.tipInTool
+        setTip(tip, tipToTool, "pivot")
+        return pivotText(pivot)
+
+    def finishSpin(self, parameterNode):
+        """Axis of the shaft out of the poses collected; needs a pivot calibration before. Tells the result."""
+        from FusionRegistrationLib.SpinCalibration import toolTipFrame
+
+        collected, self.toolCalibration = self.toolCalibration, None
+        tip = self._tipNode(parameterNode)
+        tipInTool = slicer.util.arrayFromTransformMatrix(tip)[:3, 3].copy()
+        spin = collected.spin(tipInTool)
+        setTip(tip, toolTipFrame(tipInTool, spin.axisInTool), "spin")
+        text = _("Axis known to {sd:.2f}°, turned by {turn:.0f}°.").format(sd=spin.axisSdDeg, turn=spin.spinDeg)
+        return f"{text} {spin.hint}".strip()
+
+    def calibrateNeedleFromData(self, parameterNode):
+        """Tip of a thin needle whose sensor sits on the hub with its +Z along the shaft; tells what to verify."""
+        from FusionRegistrationLib.NeedleCalibration import calibrateNeedleFromData
+
+        self._require(parameterNode, RegistrationAction.NeedleData)
+        result = calibrateNeedleFromData((0, 0, 0), (0, 0, 1), parameterNode.calibration.lengthMm)
+        setTip(self._tipNode(parameterNode), result.needleTipToNeedle, "data")
+        return _("Tip {length:.0f} mm along the sensor's Z axis. Hold it in a divot of known place to verify.").format(
+            length=result.lengthMm
+        )
+
+    def checkProbe(self, parameterNode):
+        """Is ImageToProbe of the PLUS file plausible? The result in sentences.
+
+        :raises ValueError: if the file holds no such transform, or it must not be used
+        """
+        from FusionRegistrationLib.ProbeCalibration import checkProbeCalibration, loadProbeCalibration
+
+        self._require(parameterNode, RegistrationAction.CheckProbe)
+        calibration = loadProbeCalibration(parameterNode.calibration.probeFile)
+        check = checkProbeCalibration(calibration.imageToProbe, errorMm=calibration.errorMm)
+        if not check.usable:
+            raise ValueError(" ".join(check.problems))
+        text = _("Pixel {width:.3f} x {height:.3f} mm, axes at {angle:.1f}°: usable.").format(
+            width=check.pixelSizeMm[0], height=check.pixelSizeMm[1], angle=check.axisAngleDeg
+        )
+        return " ".join([text, *check.remarks])
+
+    # --- verification
+
+    def verify(self, parameterNode):
+        """Compare the stylus tip with the nearest known point; keeps and returns the RegistrationVerification."""
+        import json
+
+        from FusionRegistrationLib.RegistrationVerification import verifyRegistration
+
+        self._require(parameterNode, RegistrationAction.Verify)
+        fit, tip = self.fitOf(parameterNode), self._tipInReference(parameterNode)
+        known = slicer.util.arrayFromMarkupsControlPoints(parameterNode.knownPoints, world=True)
+        inRas = fit.fromToTo[:3, :3] @ tip + fit.fromToTo[:3, 3]
+        nearest = int(np.argmin(np.linalg.norm(known - inRas, axis=1)))
+        name = parameterNode.knownPoints.GetNthControlPointLabel(nearest)
+        registered = getattr(fit, "toPoints", None)
+        result = verifyRegistration(
+            fit.fromToTo, [tip], known[[nearest]], names=[name], limitMm=parameterNode.passLimitMm, registrationPointsRas=registered
+        )
+        if parameterNode.verification is None:
+            parameterNode.verification = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTextNode", "RegistrationVerification")
+        parameterNode.verification.SetText(json.dumps(result.toDict()))
+        return result
+
     # --- result
 
     def targetsOf(self, parameterNode):
@@ -315,6 +347,6 @@ class FusionRegistrationLogic(ScriptedLoadableModuleLogic):
         """The last accepted fit, also after the scene was loaded again; None without one."""
         return readFit(parameterNode.fit)
 
-    def verdict(self, parameterNode):
-        """RegistrationVerdict: missing, doubtful or done, and why."""
-        return verdictOf(self.fitOf(parameterNode), parameterNode.passLimitMm, parameterNode.patientTracked)
+    def verdict(self, parameterNode, doubtReasons=()):
+        """RegistrationVerdict: missing, doubtful or done, and why. `doubtReasons` come from whoever watches the reference."""
+        return verdictOf(self.fitOf(parameterNode), parameterNode.passLimitMm, parameterNode.patientTracked, doubtReasons)

@@ -35,6 +35,14 @@ class SurfacePack:
     bonePoints: vtkMRMLModelNode
 
 
+@parameterPack
+class CalibrationPack:
+    tool: vtkMRMLLinearTransformNode
+    tip: vtkMRMLLinearTransformNode
+    lengthMm: Annotated[float, WithinRange(20, 300)] = 150.0
+    probeFile: pathlib.Path
+
+
 @parameterNodeWrapper
 class FusionRegistrationParameterNode:
     """
@@ -50,7 +58,10 @@ class FusionRegistrationParameterNode:
     stylusTip: StylusTipToStylus, below referenceToRas in the transform tree
     matching: how the points are paired (tolerance in mm)
     surface: threshold (HU), bone surface of the CT, bone seen by ultrasound
+    calibration: tool, its tip, needle length (mm), PLUS file of the probe
+    knownPoints: points in the CT that are touched to verify the registration
     fit: the last accepted fit with its quality, as JSON
+    verification: the last verification, as JSON
     """
 
     ctVolume: vtkMRMLScalarVolumeNode
@@ -65,4 +76,7 @@ class FusionRegistrationParameterNode:
     stylusTip: vtkMRMLLinearTransformNode
     matching: MatchingPack
     surface: SurfacePack
+    calibration: CalibrationPack
+    knownPoints: vtkMRMLMarkupsFiducialNode
     fit: vtkMRMLTextNode
+    verification: vtkMRMLTextNode

@@ -36,31 +36,30 @@ def writeFit(textNode, fit):
     textNode.SetText(json.dumps({"kind": type(fit).__name__, "fit": fit.toDict()}))
 
 
-def verdictOf(fit, passLimitMm, patientTracked):
-    """Verdict on a fit (None: there is none) against the pass line in mm."""
+def verdictOf(fit, passLimitMm, patientTracked, doubtReasons=()):
+    """Verdict on a fit (None: there is none) against the pass line in mm; `doubtReasons` say why it is doubtful now."""
+    from FusionRegistrationLib.RegistrationVerdict import VerdictLevel, judgeRegistration
+
     if fit is None:
         return RegistrationVerdict("missing", _("Not registered."))
-    lines, doubtful = [], False
-    for name, error in sorted(fit.predictedTre.items(), key=lambda item: -item[1].p95Mm):
-        passed = error.p95Mm <= passLimitMm
-        doubtful = doubtful or not passed
-        text = (
-            _("{name}: expected error {rms:.1f} mm, {p95:.1f} mm in 95 %.")
-            if passed
-            else _("{name}: expected error {rms:.1f} mm, {p95:.1f} mm in 95 %: above the pass line.")
-        )
+    if hasattr(fit, "freMm"):
+        judged = judgeRegistration(fit, limitMm=passLimitMm, doubtReasons=tuple(doubtReasons), patientTracked=patientTracked)
+        good = judged.level is VerdictLevel.GOOD and not doubtReasons and patientTracked
+        return RegistrationVerdict("done" if good else "doubtful", "\n".join([*doubtReasons, judged.headline, *judged.details]))
+    return _surfaceVerdict(fit, passLimitMm, patientTracked, doubtReasons)
+
+
+def _surfaceVerdict(fit, passLimitMm, patientTracked, doubtReasons):
+    lines = list(doubtReasons)
+    errors = sorted(fit.predictedTre.items(), key=lambda item: -item[1].p95Mm)
+    for name, error in errors:
+        text = _("Expected error at {name}: {rms:.1f} mm, below {p95:.1f} mm in 95 % of cases.")
         lines.append(text.format(name=name, rms=error.rmsMm, p95=error.p95Mm))
-    if not fit.predictedTre:
-        doubtful = True
+    if not errors:
         lines.append(_("No target: choose targets to see the error where it matters."))
     if not patientTracked:
-        doubtful = True
         lines.append(_("Patient not tracked: any motion of the patient goes unnoticed."))
-    doubts = [*getattr(fit, "doubts", ()), *fit.warnings]
-    doubtful = doubtful or bool(doubts)
-    lines += doubts
-    if hasattr(fit, "freMm"):
-        lines.append(_("The points agree within {fre:.2f} mm (FRE); that is not the accuracy.").format(fre=fit.freMm))
-    else:
-        lines.append(_("{share:.0f} % of the scanned bone lies on the CT surface.").format(share=100 * fit.inlierShare))
-    return RegistrationVerdict("doubtful" if doubtful else "done", "\n".join(lines))
+    lines += [*fit.doubts, *fit.warnings]
+    lines.append(_("{share:.0f} % of the scanned bone lies on the CT surface.").format(share=100 * fit.inlierShare))
+    good = errors and errors[0][1].p95Mm <= passLimitMm and patientTracked and fit.trusted and not doubtReasons
+    return RegistrationVerdict("done" if good else "doubtful", "\n".join(lines))

@@ -1,12 +1,12 @@
 """Maps nodes to IntradiscalNavLib and back; needs no panel."""
 
-import enum
 import pathlib
 import time
 
 import numpy as np
 import slicer
 from FusionRegistrationPanel.FusionRegistrationLogic import FusionRegistrationLogic
+from FusionRegistrationPanel.ToolCalibration import CALIBRATION_ATTRIBUTE
 from ProcedureLogPanel.ProcedureLogLogic import ProcedureLogLogic
 from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
@@ -16,24 +16,10 @@ from .AnatomyInput import anatomyOf
 from .AnatomySurfaces import addAnatomyModels
 from .GuidanceInput import needlePlan, riskStructures, tipErrorModel
 from .IntradiscalNavParameterNode import IntradiscalNavParameterNode
+from .NavigationRules import NavigationAction, whyNot
 from .StreamConnection import IMAGE, StreamConnection
 
 SAME_POINT_MM = 0.05
-
-
-class NavigationAction(enum.Enum):
-    """What the panel's buttons and a script can ask for; the value is the name of the logic's method."""
-
-    Connect = "connect"
-    LoadDeviceSet = "loadDeviceSet"
-    Plan = "plan"
-    OtherPath = "otherPath"
-    Guide = "startGuidance"
-    Freeze = "freeze"
-    Record = "startRecording"
-    Save = "saveScene"
-    Rehearse = "startRehearsal"
-    RehearseNext = "rehearseNext"
 
 
 class IntradiscalNavLogic(ScriptedLoadableModuleLogic):
@@ -62,6 +48,9 @@ class IntradiscalNavLogic(ScriptedLoadableModuleLogic):
         self.trajectories = ()
         self._anatomy = self._anatomyKey = None
         self._registrationStamp = None
+        self.doubt = self._warningsKey = None
+        self._warnings = ()
+        self._calibrationStamps = {}
         self._savedStamp = None
 
     def getParameterNode(self):
@@ -81,44 +70,7 @@ class IntradiscalNavLogic(ScriptedLoadableModuleLogic):
 
     def whyNot(self, parameterNode, action):
         """Why a NavigationAction can't be done now; empty if it can."""
-        if action is NavigationAction.Connect:
-            return "" if parameterNode.connection.host.strip() else _("Enter the name or address of the PLUS computer first.")
-        if action is NavigationAction.LoadDeviceSet:
-            path = parameterNode.connection.deviceSet
-            return "" if path != pathlib.Path() and path.is_file() else _("Choose the device-set configuration of PLUS first.")
-        if action is NavigationAction.Plan:
-            if parameterNode.ctVolume is None:
-                return _("Choose the CT first.")
-            return "" if parameterNode.segmentation is not None else _("Choose a segmentation of the vertebrae first.")
-        if action is NavigationAction.OtherPath:
-            return "" if len(self.trajectories) > 1 else _("Plan a path first that has alternatives.")
-        if action is NavigationAction.Guide:
-            return self._whyNotGuide(parameterNode)
-        if action is NavigationAction.Freeze:
-            if self.state is None:
-                return _("Start the guidance first.")
-            return "" if self.views is not None else _("Show the navigation views first.")
-        if action is NavigationAction.Record:
-            return self._whyNotRecord(parameterNode)
-        if action is NavigationAction.Save:
-            return "" if parameterNode.caseFolder != pathlib.Path() else _("Choose a folder for the case first.")
-        if action is NavigationAction.RehearseNext:
-            return "" if self.rehearsal is not None else _("Start the simulated procedure first.")
-        return _("The rehearsal is running: stop it first.") if self.rehearsal is not None else ""
-
-    def _whyNotGuide(self, parameterNode):
-        if parameterNode.path is None or parameterNode.path.GetNumberOfDefinedControlPoints() < 2:
-            return _("Plan a path first.")
-        if self.connection is None or self.connection.stream.node("NeedleToReference") is None:
-            return _("Connect first: no needle has arrived yet.")
-        if self.connection.stream.tree.matrix("NeedleTipToNeedle") is None:
-            return _("Load the calibration of the needle first.")
-        return "" if self.registrationFit() is not None else _("Register the CT first.")
-
-    def _whyNotRecord(self, parameterNode):
-        if parameterNode.caseFolder == pathlib.Path():
-            return _("Choose a folder for the case first.")
-        return "" if self.connection is not None and self.connection.isConnecting else _("Connect first: there is nothing to record.")
+        return whyNot(self, parameterNode, action)
 
     def _require(self, parameterNode, action):
         why = self.whyNot(parameterNode, action)
@@ -274,9 +226,43 @@ class IntradiscalNavLogic(ScriptedLoadableModuleLogic):
             self._registrationStamp = stamp
             fit = self.registrationFit()
             if fit is not None:
+                from FusionRegistrationLib.RegistrationDoubt import RegistrationDoubt
+
                 self.connection.stream.setRegistration(fit.fromToTo)
+                self.doubt = RegistrationDoubt()
+                self.doubt.start()
                 error = max((item.p95Mm for item in fit.predictedTre.values()), default=None)
                 self.log("REGISTRATION", type(fit).__name__, predictedTre95Mm=None if error is None else round(error, 2))
+
+    def _watchReference(self, nowSec):
+        """Doubt the registration when the reference was knocked, drifts or breathes too deep."""
+        update = self.connection.lastUpdate
+        status = update.statuses.get("ReferenceToTracker") if update is not None else None
+        if self.doubt is None or status is None or status.matrix is None:
+            return
+        for reason in self.doubt.addReference(nowSec, status.matrix, valid=status.isLive):
+            self.log("WARNING", reason.message)
+
+    def doubtReasons(self):
+        """Why the registration must not be relied on now; empty when nothing speaks against it."""
+        return self.doubt.messages if self.doubt is not None else ()
+
+    def confirmRegistration(self, parameterNode):
+        """The operator has checked the registration at a known point or in the fused picture: the doubt ends."""
+        self._require(parameterNode, NavigationAction.Confirm)
+        self.doubt.confirm(time.monotonic(), "confirmed in the panel")
+        self.log("REGISTRATION", "confirmed by the operator")
+
+    def _followCalibrations(self):
+        """Bring tips that FusionRegistration has calibrated into the transform tree."""
+        tip = self.registration.getParameterNode().calibration.tip
+        how = tip.GetAttribute(CALIBRATION_ATTRIBUTE) if tip is not None else None
+        if how is None:
+            return
+        stamp = (how, tip.GetTransformToParent().GetMTime())
+        if self._calibrationStamps.get(tip.GetName()) != stamp:
+            self._calibrationStamps[tip.GetName()] = stamp
+            self.connection.setFixed(tip.GetName(), slicer.util.arrayFromTransformMatrix(tip))
 
     # --- navigate
 
@@ -306,14 +292,26 @@ class IntradiscalNavLogic(ScriptedLoadableModuleLogic):
             structures=structures,
             errorModel=tipErrorModel(self.registrationFit(), self.registration.getParameterNode().patientTracked),
         )
-        verdict = self.registration.verdict(self.registration.getParameterNode())
-        session.warnings = () if verdict.state == "done" else tuple(verdict.text.splitlines()[:1])
         views = self._makeViews(parameterNode, models)
         self.session, self.views, self.updater = session, views, ViewUpdater(session, views)
         self.reachedTarget = False
         self.log("GUIDANCE", "guidance started")
-        if parameterNode.navigation.recordAutomatically and not self.isRecording and not self._whyNotRecord(parameterNode):
+        if (
+            parameterNode.navigation.recordAutomatically
+            and not self.isRecording
+            and not self.whyNot(parameterNode, NavigationAction.Record)
+        ):
             self.startRecording(parameterNode)
+
+    def _registrationWarnings(self):
+        """First line of a verdict that isn't good, for the numbers; worked out anew only when something has changed."""
+        registration = self.registration.getParameterNode()
+        key = (self._registrationStamp, self.doubtReasons(), registration.passLimitMm, registration.patientTracked)
+        if key != self._warningsKey:
+            verdict = self.registration.verdict(registration, self.doubtReasons())
+            self._warnings = () if verdict.state == "done" else tuple(verdict.text.splitlines()[:1])
+            self._warningsKey = key
+        return self._warnings
 
     def _makeViews(self, parameterNode, models):
         """The navigation views, or None where the scene has no views of that layout (numbers are computed all the same)."""
@@ -363,9 +361,12 @@ class IntradiscalNavLogic(ScriptedLoadableModuleLogic):
             return None
         nowSec = time.monotonic() if nowSec is None else nowSec
         self._followRegistration()
+        self._followCalibrations()
         self.connection.tick()
+        self._watchReference(nowSec)
         if self.session is None:
             return None
+        self.session.warnings = self._registrationWarnings()
         if self.views is not None:
             self.views.opacity = parameterNode.navigation.opacity
             self.views.curtain = parameterNode.navigation.curtain
@@ -471,7 +472,7 @@ class IntradiscalNavLogic(ScriptedLoadableModuleLogic):
         return (
             Workflow.connectStep(self.connection),
             Workflow.calibrateStep(self.connection),
-            Workflow.registerStep(self.registration.verdict(self.registration.getParameterNode())),
+            Workflow.registerStep(self.registration.verdict(self.registration.getParameterNode(), self.doubtReasons())),
             Workflow.planStep(parameterNode.path, self.shownTrajectory(parameterNode)),
             Workflow.navigateStep(self.state, self.reachedTarget),
             Workflow.logStep(eventCount),

@@ -55,6 +55,7 @@ def test_buttonsSayWhyTheyCannotWork(panel):
         "otherPath": "Plan a path",
         "guide": "Plan a path",
         "freeze": "guidance",
+        "confirm": "doubt",
         "record": "folder",
         "save": "folder",
         "rehearseNext": "simulated procedure",
@@ -292,3 +293,46 @@ def test_simulatorThatFailsIsTold(panel, Rehearsal, monkeypatch):
     assert "did not start" in str(PythonQtStyle.slotErrors[0])
     PythonQtStyle.slotErrors.clear()
     assert not panel.ui.rehearseButton.checked and panel.logic.rehearsal is None
+
+
+def test_knockedReferenceMakesTheRegistrationDoubtfulUntilConfirmed(panels, panel):
+    """Poses of the reference as they stream, then a knock of 12 mm within a tenth of a second."""
+    import slicer
+
+    from IntradiscalNavLib.Streaming.OpenIGTLinkMessages import TransformMessage
+
+    registration = panel.logic.registration
+    node = registration.getParameterNode()
+    points = np.array([[0, 0, 0], [60, 0, 0], [0, 70, 0], [50, 60, 30.0]])
+    for name in ("ctPoints", "referencePoints"):
+        markups = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", name)
+        slicer.util.updateMarkupsControlPointsFromArray(markups, points)
+        setattr(node, name, markups)
+    registration.registerPoints(node)
+    panel.logic.setCalibrations({"ImageToProbe": np.eye(4)})
+    rng = np.random.default_rng(8)
+    now = time.monotonic() - 20
+
+    def stream(seconds, shiftMm):
+        nonlocal now
+        for _ in range(int(30 * seconds)):
+            now += 1 / 30
+            pose = np.eye(4)
+            pose[:3, 3] = rng.normal(0, 0.05, 3) + np.array([shiftMm + 100, 0, 0])
+            message = TransformMessage(deviceName="ReferenceToTracker", matrix=pose, arrivalSec=now, timestampSec=now)
+            panel.logic.connection.stream.receive([message])
+            panel.logic.connection.lastUpdate = panel.logic.connection.stream.apply(now)
+            panel.logic._watchReference(now)
+
+    panel.logic._followRegistration()
+    stream(5, 0)
+    assert panel.logic.doubtReasons() == ()
+    stream(1, 12)
+    assert panel.logic.doubtReasons()
+    panel.update()
+    step = stepStates(panel)["register"]
+    assert step.state.value == "△" and step.why == panel.logic.doubtReasons()[0]
+    assert panel.logic._registrationWarnings() == panel.logic.doubtReasons()[:1], "the numbers carry the doubt"
+    assert panel.ui.confirmButton.enabled
+    panel.ui.confirmButton.click()
+    assert panel.logic.doubtReasons() == () and not panel.ui.confirmButton.enabled

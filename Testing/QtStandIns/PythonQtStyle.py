@@ -15,10 +15,10 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from ImmortalTrue import makeTrueImmortal
+from ImmortalConstants import makeConstantsImmortal
 from PySide6 import QtCore, QtGui, QtWidgets
 
-makeTrueImmortal()
+makeConstantsImmortal()
 slotErrors: list[BaseException] = []
 # virtual functions that Qt itself calls: they stay methods
 _STAY_METHODS = {"sizeHint", "minimumSizeHint", "objectName"}

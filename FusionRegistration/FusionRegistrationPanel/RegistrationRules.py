@@ -1,0 +1,102 @@
+"""What can be asked of FusionRegistration, and why it can't be done now."""
+
+import enum
+import pathlib
+
+from slicer.i18n import tr as _
+
+MIN_POINTS = 3
+
+
+class RegistrationAction(enum.Enum):
+    """What the panel's buttons and a script can ask for; the value is the name of the logic's method."""
+
+    FindMarkers = "findMarkers"
+    RegisterPlate = "registerPlate"
+    TakePoint = "takePoint"
+    UndoPoint = "undoPoint"
+    RegisterPoints = "registerPoints"
+    ExtractBone = "extractBone"
+    RegisterSurface = "registerSurface"
+    NeedleData = "calibrateNeedleFromData"
+    CheckProbe = "checkProbe"
+    Verify = "verify"
+
+
+def whyNot(parameterNode, action, stylusIsLive):
+    """Why a RegistrationAction can't be done now, in a sentence; empty if it can. `stylusIsLive`: the stylus tip has a valid pose."""
+    rule = {
+        RegistrationAction.FindMarkers: _whyNoCt,
+        RegistrationAction.ExtractBone: _whyNoCt,
+        RegistrationAction.RegisterPlate: _whyNotRegisterPlate,
+        RegistrationAction.UndoPoint: _whyNotUndo,
+        RegistrationAction.RegisterPoints: _whyNotRegisterPoints,
+        RegistrationAction.RegisterSurface: _whyNotRegisterSurface,
+        RegistrationAction.NeedleData: _whyNoTool,
+        RegistrationAction.CheckProbe: _whyNoProbeFile,
+        RegistrationAction.Verify: _whyNotVerify,
+        RegistrationAction.TakePoint: lambda parameterNode: "",
+    }[action]
+    why = rule(parameterNode)
+    if not why and action in (RegistrationAction.TakePoint, RegistrationAction.Verify) and not stylusIsLive:
+        if parameterNode.stylusTip is None:
+            return _("Choose the transform of the stylus tip first.")
+        return _("The stylus isn't tracked: connect the tracker first.")
+    return why
+
+
+def _whyNoCt(parameterNode):
+    return "" if parameterNode.ctVolume is not None else _("Choose the CT first.")
+
+
+def _whyTooFew(node, place):
+    if node is None:
+        return _("Choose the points {place} first.").format(place=place)
+    if node.GetNumberOfDefinedControlPoints() < MIN_POINTS:
+        return _("{count} points {place} are needed first.").format(count=MIN_POINTS, place=place)
+    return ""
+
+
+def _whyNotRegisterPlate(parameterNode):
+    if parameterNode.plateFile == pathlib.Path() or not parameterNode.plateFile.is_file():
+        return _("Choose the definition of the plate first.")
+    return _whyTooFew(parameterNode.ctPoints, _("in the CT"))
+
+
+def _whyNotUndo(parameterNode):
+    points = parameterNode.referencePoints
+    return "" if points is not None and points.GetNumberOfControlPoints() else _("No point was taken on the patient yet.")
+
+
+def _whyNotRegisterPoints(parameterNode):
+    why = _whyTooFew(parameterNode.ctPoints, _("in the CT")) or _whyTooFew(parameterNode.referencePoints, _("on the patient"))
+    if why or parameterNode.matching.anyOrder:
+        return why
+    first, second = (node.GetNumberOfDefinedControlPoints() for node in (parameterNode.ctPoints, parameterNode.referencePoints))
+    if first == second:
+        return ""
+    return _("The lists have {first} and {second} points: pair them first, or allow any order.").format(first=first, second=second)
+
+
+def _whyNotRegisterSurface(parameterNode):
+    scanned = parameterNode.surface.bonePoints
+    if parameterNode.ctVolume is not None and (
+        scanned is None or scanned.GetPolyData() is None or not scanned.GetPolyData().GetNumberOfPoints()
+    ):
+        return _("Choose scanned bone first: record a sweep over the back.")
+    return _whyNoCt(parameterNode)
+
+
+def _whyNoTool(parameterNode):
+    return "" if parameterNode.calibration.tool is not None else _("Choose the transform of the tool first.")
+
+
+def _whyNoProbeFile(parameterNode):
+    path = parameterNode.calibration.probeFile
+    return "" if path != pathlib.Path() and path.is_file() else _("Choose the PLUS file of the probe first.")
+
+
+def _whyNotVerify(parameterNode):
+    if parameterNode.knownPoints is None or not parameterNode.knownPoints.GetNumberOfDefinedControlPoints():
+        return _("Choose known points in the CT first.")
+    return "" if parameterNode.fit is not None else _("Register the CT first.")

@@ -1,0 +1,94 @@
+"""What can be asked of IntradiscalNav, and why it can't be done now."""
+
+import enum
+import pathlib
+
+from slicer.i18n import tr as _
+
+
+class NavigationAction(enum.Enum):
+    """What the panel's buttons and a script can ask for; the value is the name of the logic's method."""
+
+    Connect = "connect"
+    LoadDeviceSet = "loadDeviceSet"
+    Plan = "plan"
+    OtherPath = "otherPath"
+    Guide = "startGuidance"
+    Freeze = "freeze"
+    Confirm = "confirmRegistration"
+    Record = "startRecording"
+    Save = "saveScene"
+    Rehearse = "startRehearsal"
+    RehearseNext = "rehearseNext"
+
+
+def whyNot(logic, parameterNode, action):
+    """Why a NavigationAction can't be done now, in a sentence; empty if it can."""
+    return {
+        NavigationAction.Connect: _whyNotConnect,
+        NavigationAction.LoadDeviceSet: _whyNotLoadDeviceSet,
+        NavigationAction.Plan: _whyNotPlan,
+        NavigationAction.OtherPath: _whyNotOtherPath,
+        NavigationAction.Guide: _whyNotGuide,
+        NavigationAction.Freeze: _whyNotFreeze,
+        NavigationAction.Confirm: _whyNotConfirm,
+        NavigationAction.Record: _whyNotRecord,
+        NavigationAction.Save: _whyNotSave,
+        NavigationAction.Rehearse: _whyNotRehearse,
+        NavigationAction.RehearseNext: _whyNotRehearseNext,
+    }[action](logic, parameterNode)
+
+
+def _whyNotConnect(logic, parameterNode):
+    return "" if parameterNode.connection.host.strip() else _("Enter the name or address of the PLUS computer first.")
+
+
+def _whyNotLoadDeviceSet(logic, parameterNode):
+    path = parameterNode.connection.deviceSet
+    return "" if path != pathlib.Path() and path.is_file() else _("Choose the device-set configuration of PLUS first.")
+
+
+def _whyNotPlan(logic, parameterNode):
+    if parameterNode.ctVolume is None:
+        return _("Choose the CT first.")
+    return "" if parameterNode.segmentation is not None else _("Choose a segmentation of the vertebrae first.")
+
+
+def _whyNotOtherPath(logic, parameterNode):
+    return "" if len(logic.trajectories) > 1 else _("Plan a path first that has alternatives.")
+
+
+def _whyNotGuide(logic, parameterNode):
+    if parameterNode.path is None or parameterNode.path.GetNumberOfDefinedControlPoints() < 2:
+        return _("Plan a path first.")
+    if logic.connection is None or logic.connection.stream.node("NeedleToReference") is None:
+        return _("Connect first: no needle has arrived yet.")
+    if logic.connection.stream.tree.matrix("NeedleTipToNeedle") is None:
+        return _("Load the calibration of the needle first.")
+    return "" if logic.registrationFit() is not None else _("Register the CT first.")
+
+
+def _whyNotFreeze(logic, parameterNode):
+    if logic.state is None:
+        return _("Start the guidance first.")
+    return "" if logic.views is not None else _("Show the navigation views first.")
+
+
+def _whyNotConfirm(logic, parameterNode):
+    return "" if logic.doubtReasons() else _("The registration isn't in doubt.")
+
+
+def _whyNotSave(logic, parameterNode):
+    return "" if parameterNode.caseFolder != pathlib.Path() else _("Choose a folder for the case first.")
+
+
+def _whyNotRecord(logic, parameterNode):
+    return _whyNotSave(logic, parameterNode) or ("" if logic.isConnecting else _("Connect first: there is nothing to record."))
+
+
+def _whyNotRehearse(logic, parameterNode):
+    return _("The rehearsal is running: stop it first.") if logic.rehearsal is not None else ""
+
+
+def _whyNotRehearseNext(logic, parameterNode):
+    return "" if logic.rehearsal is not None else _("Start the simulated procedure first.")
