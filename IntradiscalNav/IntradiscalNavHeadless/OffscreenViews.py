@@ -87,8 +87,9 @@ class OffscreenView:
         self.window.Render()
 
     def close(self) -> None:
-        """Let go of the scene; the view can't be rendered any more."""
+        """Take the view's nodes out of the scene; the view can't be rendered any more."""
         self.managers.SetMRMLDisplayableNode(None)
+        self.scene.RemoveNode(self.node)
         self.window.Finalize()
 
     def pixels(self) -> npt.NDArray[np.uint8]:
@@ -111,11 +112,21 @@ class OffscreenView:
         return path
 
 
+def removeViewNodes(scene: Any, name: str, classNames: Sequence[str]) -> None:
+    """Remove view nodes that a loaded scene brought for a view of this name: no window shows them, and a new view wouldn't own them."""
+    for className in classNames:
+        stale = [scene.GetNthNodeByClass(index, className) for index in range(scene.GetNumberOfNodesByClass(className))]
+        for node in stale:
+            if name in (node.GetSingletonTag(), getattr(node, "GetLayoutName", lambda: None)()):
+                scene.RemoveNode(node)
+
+
 class SliceView(OffscreenView):
     """A slice view; ``name`` is the layout name (Red, Yellow, ... or one of the navigation layout)."""
 
     def __init__(self, host: SceneHost, name: str = "Red", orientation: str = "Axial", sizePixels: tuple[int, int] = (512, 512)) -> None:
         super().__init__(host, sizePixels)
+        removeViewNodes(self.scene, name, ("vtkMRMLSliceCompositeNode", "vtkMRMLSliceNode", "vtkMRMLSliceDisplayNode"))
         self.renderer.GetActiveCamera().ParallelProjectionOn()
         self._overlay = vtk.vtkRenderer()
         self._overlay.GetActiveCamera().ParallelProjectionOn()
@@ -145,10 +156,11 @@ class SliceView(OffscreenView):
         self._onSliceModified()
 
     def close(self) -> None:
-        """Let go of the scene; the view can't be rendered any more."""
+        """Take the view's nodes out of the scene; the view can't be rendered any more."""
         self.logic.RemoveObserver(self._observation)
         self._applicationLogic.GetSliceLogics().RemoveItem(self.logic)
         super().close()
+        self.scene.RemoveNode(self.compositeNode)
 
     def _onSliceModified(self, *_arguments: object) -> None:
         connection = self.logic.GetImageDataConnection()
@@ -186,6 +198,7 @@ class ThreeDView(OffscreenView):
         backgroundColor: tuple[float, float, float] = (0.05, 0.06, 0.09),
     ) -> None:
         super().__init__(host, sizePixels)
+        removeViewNodes(self.scene, name, ("vtkMRMLViewNode", "vtkMRMLCameraNode"))
         self.renderer.SetUseDepthPeeling(True)
         self._registerManagers(slicer.vtkMRMLThreeDViewDisplayableManagerFactory, THREE_D_MANAGERS)
         self.logic = slicer.vtkMRMLViewLogic()
@@ -201,11 +214,12 @@ class ThreeDView(OffscreenView):
         self.node.SetAxisLabelsVisible(False)
 
     def cameraNode(self) -> Any:
+        """Camera node of the view; None where a loaded scene brought the view node but its camera belongs to no manager yet."""
         return self.manager("vtkMRMLCameraDisplayableManager").GetCameraNode()
 
     def lookFrom(self, positionRas: Sequence[float], focalPointRas: Sequence[float], viewUpRas: Sequence[float] = (0.0, 0.0, 1.0)) -> None:
         """Place the camera (RAS mm)."""
-        camera = self.cameraNode()
+        camera = self.cameraNode() or self.renderer.GetActiveCamera()
         camera.SetPosition(*positionRas)
         camera.SetFocalPoint(*focalPointRas)
         camera.SetViewUp(*viewUpRas)

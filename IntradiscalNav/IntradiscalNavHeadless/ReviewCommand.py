@@ -37,6 +37,8 @@ def review(
     output: Annotated[pathlib.Path | None, typer.Option(help="Folder for review.json and reviews.csv.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Worker processes on this machine.")] = 2,
     scheduler: Annotated[str, typer.Option(help="Address of a Dask scheduler, to use several machines.")] = "",
+    pictures: Annotated[bool, typer.Option("--pictures", help="One scene: key pictures of the replay into the output folder.")] = False,
+    clip: Annotated[pathlib.Path | None, typer.Option(help="One scene: write a film (.mp4) of the replay.")] = None,
     asJson: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure a recorded procedure, or all procedures of a folder."""
@@ -48,6 +50,8 @@ def review(
         if result.problem:
             raise ValueError(f"{path} can't be reviewed. {result.problem}")
         _writeFiles([result], output)
+        if pictures or clip is not None:
+            _showReplay(path, output if pictures else None, clip, Console(stderr=True))
         if asJson:
             print(json.dumps(result.review, ensure_ascii=False))
         else:
@@ -69,6 +73,35 @@ def review(
         _printMany(console, results)
     if all(result.problem for result in results):
         raise typer.Exit(1)
+
+
+def _showReplay(path: pathlib.Path, folder: pathlib.Path | None, clip: pathlib.Path | None, console: Console) -> None:
+    """Key pictures and film of a scene.
+
+    :raises ValueError: where there is no scene to replay. :raises RuntimeError: without off-screen rendering or ffmpeg.
+    """
+    from IntradiscalNavHeadless.NavigationPictures import NavigationPictures
+    from IntradiscalNavHeadless.ReplayClip import writeClip, writeKeyPictures
+    from IntradiscalNavHeadless.SceneHost import startHost
+    from IntradiscalNavHeadless.SceneReplay import SceneReplay
+    from IntradiscalNavLib.Recording.CaseFolder import CaseFolder
+
+    scene = CaseFolder(path).newestScene() if path.is_dir() else path
+    if scene is None or scene.suffix not in (".mrb", ".mrml"):
+        raise ValueError(f"{path} holds no scene: pictures and clips are made from a saved scene.")
+    host = startHost()
+    host.loadScene(scene)
+    replay = SceneReplay(host)
+    views = NavigationPictures(host, replay.ctNode(), replay.anatomy(), (480, 400))
+    if folder is not None:
+        for picture in writeKeyPictures(replay, views, folder):
+            console.print(f"written {picture}", highlight=False, soft_wrap=True)
+    if clip is not None:
+        with Progress(TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), console=console) as progress:
+            task = progress.add_task("Writing the clip", total=1.0)
+            count = writeClip(replay, views, clip, onProgress=lambda share: progress.update(task, completed=share))
+        console.print(f"written {clip}: {count} frames", highlight=False, soft_wrap=True)
+    views.close()
 
 
 def _printOne(console: Console, result: CaseResult) -> None:

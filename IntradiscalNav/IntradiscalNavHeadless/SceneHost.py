@@ -96,7 +96,7 @@ class SceneHost:
 
     def __init__(self) -> None:
         self.temporaryFolder = pathlib.Path(tempfile.mkdtemp(prefix="intradiscalnav-"))
-        self._routeMessagesToStandardError()
+        self._routeMessages()
         share = self.temporaryFolder / "share"
         (share / "terminologies").mkdir(parents=True)
         self.applicationLogic = logic = slicer.vtkSlicerApplicationLogic()
@@ -131,9 +131,16 @@ class SceneHost:
             self._addModuleLogic(name, className, share)
         vtk.vtkObject.GlobalWarningDisplayOn()
 
-    def _routeMessagesToStandardError(self) -> None:
-        window = vtk.vtkOutputWindow()
-        window.SetDisplayModeToAlwaysStdErr()
+    def _routeMessages(self) -> None:
+        """VTK's messages go to a file, not between the lines of a command's output; with --debug to standard error."""
+        self.messageFile = self.temporaryFolder / "vtk-messages.txt"
+        if os.environ.get("INTRADISCALNAV_DEBUG"):
+            window = vtk.vtkOutputWindow()
+            window.SetDisplayModeToAlwaysStdErr()
+        else:
+            window = vtk.vtkFileOutputWindow()
+            window.SetFileName(str(self.messageFile))
+            vtk.vtkLogger.SetStderrVerbosity(vtk.vtkLogger.VERBOSITY_OFF)
         vtk.vtkOutputWindow.SetInstance(window)
         self._outputWindow = window
         # Off until the logics stand: they warn of terminologies and colour files, which are not shipped and not needed.

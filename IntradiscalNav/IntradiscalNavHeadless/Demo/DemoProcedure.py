@@ -32,9 +32,9 @@ from IntradiscalNavHeadless.SceneHost import startHost
 from IntradiscalNavLib.Planning.SpineAnatomy import SpineAnatomy
 from IntradiscalNavLib.Planning.Trajectory import Trajectory
 from IntradiscalNavLib.Recording.CaseFolder import CaseFolder
-from IntradiscalNavLib.Recording.RecordedProcedure import takeApart
+from IntradiscalNavLib.Recording.RecordedProcedure import RecordedProcedure, takeApart
 from IntradiscalNavLib.Recording.RecordingReader import RecordingReader
-from IntradiscalNavLib.Recording.RecordingWriter import RecordingWriter
+from IntradiscalNavLib.Recording.RecordingWriter import RecordingSettings, RecordingWriter
 from IntradiscalNavLib.Recording.SceneDocuments import DocumentRole, storeDocument
 from IntradiscalNavLib.Recording.SequenceExport import SequenceSpan, exportToSequences
 from IntradiscalNavLib.Recording.StreamRecorder import StreamRecorder
@@ -95,7 +95,7 @@ def _procedure(run: DemoRun, simulator: SimulatorProcess) -> DemoOutcome:
         anatomy = readAnatomy(run, ct)
         target = f"disc {settings.level}"
         discCenter = discTarget(anatomy, settings.level)
-    writer = RecordingWriter(case.newRecordingFolder())
+    writer = RecordingWriter(case.newRecordingFolder(), RecordingSettings(compressImages=True))
     recorder = StreamRecorder(writer)
     # Recorded in the receiving thread: nothing is missed while a step computes.
     client = OpenIGTLinkClient("127.0.0.1", simulator.port, onMessage=lambda message: recorder.recordMessages([message])).start()
@@ -197,9 +197,11 @@ def _save(
     report = writeProcedureReport(record, run.pictures, run.folder / "report.html")
     log.close()
     recording = RecordingReader(case.recordingFolders()[-1])
-    guidanceStart = next((event.timeSec for event in takeApart(recording).guidance), 0.0)
+    recorded = takeApart(recording)
+    guidanceStart = next((event.timeSec for event in recorded.guidance), 0.0)
     # The scene carries the insertion; the whole recording stays in the case folder.
     exportToSequences(run.scene, recording, SequenceSpan(startSec=guidanceStart, maximumRateHz=15.0))
+    storeDocument(run.scene, DocumentRole.TIMELINE, timelineDocument(recorded, guidanceStart))
     storeDocument(run.scene, DocumentRole.METRICS, {"lastCt": metrics, "truth": dataclasses.asdict(check)})
     storeDocument(run.scene, DocumentRole.CASE, {"level": settings.level, "side": settings.side, "seed": settings.seed})
     storeDocument(run.scene, DocumentRole.REPORT, report.read_text(encoding="utf-8"))
@@ -217,6 +219,16 @@ def _save(
     }
     summary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return (report, scene, summary, *run.pictures.values())
+
+
+def timelineDocument(recorded: RecordedProcedure, startSec: float) -> dict[str, object]:
+    """Phases and events as a scene keeps them: seconds since the first sample of its sequences."""
+    events = [
+        {"timeSec": round(event.timeSec - startSec, 3), "name": event.name, "text": str(event.values.get("text", ""))}
+        for event in recorded.events
+        if event.timeSec >= startSec and event.name not in ("FixedTransform", "Plan", "phase")
+    ]
+    return {"phases": [[round(time - startSec, 3), name] for time, name in recorded.phases], "events": events}
 
 
 def _saved(run: DemoRun, target: pathlib.Path) -> None:

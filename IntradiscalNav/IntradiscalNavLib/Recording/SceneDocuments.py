@@ -27,6 +27,7 @@ class DocumentRole(enum.Enum):
     LOG = "log"
     REPORT = "report"
     METRICS = "metrics"
+    TIMELINE = "timeline"
 
 
 def storeDocument(scene: Any, role: DocumentRole, content: Mapping[str, Any] | str) -> Any:
