@@ -195,38 +195,44 @@ def _shadow(grid: Float32Array, geometry: ProbeGeometry, chosen: BoneDetectionPa
 
 
 def _bestPath(score: Float32Array, chosen: BoneDetectionParameters) -> npt.NDArray[np.int64]:
-    """Sample per line, -1 where there is no bone (Viterbi, maximum of score minus costs)."""
+    """Sample per line, -1 where there is no bone (Viterbi, maximum of score minus costs).
+
+    Forward only the best values are kept; where they came from is worked out on the way back, for the one path alone.
+    """
     samples, lines = score.shape
     gain = np.ascontiguousarray(score.T) - np.float32(chosen.boneScore)
     jump = chosen.largestJump
-    moves = np.arange(-jump, jump + 1)
-    price = (chosen.jumpCost * np.abs(moves)).astype(np.float32)[:, None]
-    switch = np.float32(chosen.switchCost)
-    padded = np.full(samples + 2 * jump, -1e6, np.float32)
-    view = np.lib.stride_tricks.sliding_window_view(padded, samples)
-    came = np.empty((lines, samples), np.int16)
-    cameNone = np.empty(lines, np.int64)
-    rows = np.arange(samples)
-    bone, none = gain[0] - switch, np.float32(0.0)
+    price = (chosen.jumpCost * np.abs(np.arange(-jump, jump + 1))).astype(np.float32)
+    switch = float(chosen.switchCost)
+    # Values of the state "bone at this sample" before and at each line, with margins that no path enters.
+    value = np.full((lines, samples + 2 * jump), -1e6, np.float32)
+    inner = value[:, jump : jump + samples]
+    none = np.zeros(lines)
+    inner[0] = gain[0] - np.float32(switch)
+    view = np.lib.stride_tricks.sliding_window_view(value, samples, axis=1)
+    options = np.empty((2 * jump + 1, samples), np.float32)
+    best = np.empty(samples, np.float32)
     for line in range(1, lines):
-        padded[jump : jump + samples] = bone
-        options = view - price
-        choice = options.argmax(axis=0)
-        best = options[choice, rows]
-        begin = none - switch
-        fresh = best < begin
-        came[line] = np.where(fresh, -1, rows + choice - jump)
-        top = int(bone.argmax())
-        cameNone[line] = -1 if none >= bone[top] - switch else top
-        none = max(none, bone[top] - switch)
-        bone = np.where(fresh, begin, best) + gain[line]
+        np.subtract(view[line - 1], price[:, None], out=options)
+        options.max(axis=0, out=best)
+        np.maximum(best, np.float32(none[line - 1] - switch), out=best)
+        np.add(best, gain[line], out=inner[line])
+        none[line] = max(none[line - 1], float(inner[line - 1].max()) - switch)
     path = np.full(lines, -1, np.int64)
-    top = int(bone.argmax())
-    state = -1 if none >= bone[top] else top
+    top = int(inner[-1].argmax())
+    state = -1 if none[-1] >= inner[-1, top] else top
     for line in range(lines - 1, -1, -1):
         path[line] = state
-        if line:
-            state = int(came[line, state]) if state >= 0 else int(cameNone[line])
+        if not line:
+            break
+        before = inner[line - 1]
+        if state < 0:
+            top = int(before.argmax())
+            state = -1 if none[line - 1] >= before[top] - switch else top
+        else:
+            near = value[line - 1, state : state + 2 * jump + 1] - price
+            choice = int(near.argmax())
+            state = -1 if near[choice] < np.float32(none[line - 1] - switch) else state + choice - jump
     return path
 
 

@@ -1,6 +1,7 @@
 """Bone detection on seeded frames with a known surface, and the geometry of the probes."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -109,6 +110,35 @@ def test_mirroredImageGivesMirroredBone(frames):
     ]
     assert len(common) > 0.8 * len(straight)
     assert np.median([abs(a - b) for a, b in common]) < 0.15
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_pathIsTheBestOfAll(seed):
+    """Dynamic programming against trying every path of a small image."""
+    from FusionRegistrationLib.BoneSurfaceUltrasound import _bestPath
+
+    chosen = dataclasses.replace(BoneDetectionParameters(), boneScore=0.3, jumpCost=0.1, largestJump=2, switchCost=0.25)
+    score = np.random.default_rng(seed).random((4, 6)).astype(np.float32) ** 2
+
+    def value(path):
+        total = 0.0
+        for line, sample in enumerate(path):
+            before = path[line - 1] if line else -1
+            if sample >= 0:
+                total += score[sample, line] - 0.3
+            if sample >= 0 and before < 0:
+                total -= 0.25
+            if line and sample < 0 <= before:
+                total -= 0.25
+            if sample >= 0 and before >= 0:
+                if abs(sample - before) > 2:
+                    return -np.inf
+                total -= 0.1 * abs(sample - before)
+        return total
+
+    best = max(itertools.product(range(-1, 4), repeat=6), key=value)
+    found = tuple(int(sample) for sample in _bestPath(score, chosen))
+    assert value(found) == pytest.approx(value(best), abs=1e-5)
 
 
 def test_wrongImageSizeIsNamed():
