@@ -22,6 +22,7 @@ NOT_LIVE_COLOR: Color = (0.5, 0.5, 0.5)
 """Okabe and Ito's palette (2008), lightened for a dark room; grey means *not live* and nothing else."""
 
 
+OURS_ATTRIBUTE = "IntradiscalNav.DisplayOnly"
 COLOR_ARRAY = "Color"
 PALETTE_SIZE = 256
 
@@ -33,7 +34,20 @@ def makeNode(scene: Any, className: str, name: str) -> Any:
     node.SetName(name)
     node.SetHideFromEditors(1)
     node.SetSaveWithScene(0)
+    node.SetAttribute(OURS_ATTRIBUTE, "1")
     return scene.AddNode(node)
+
+
+def removeOurNodes(scene: Any) -> int:
+    """Remove every node made by ``makeNode``; their number."""
+    ours = [
+        node
+        for node in (scene.GetNthNode(index) for index in range(scene.GetNumberOfNodes()))
+        if node.GetAttribute(OURS_ATTRIBUTE) is not None
+    ]
+    for node in ours:
+        scene.RemoveNode(node)
+    return len(ours)
 
 
 def setMatrix(transformNode: Any, matrix: npt.ArrayLike) -> None:

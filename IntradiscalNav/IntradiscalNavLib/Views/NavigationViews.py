@@ -15,7 +15,7 @@ import numpy as np
 from FusionRegistrationLib.RigidTransform import FloatArray
 from IntradiscalNavLib.Guidance.DisplayedGuidance import GuidanceNumber
 from IntradiscalNavLib.Guidance.PathFrame import PathFrame
-from IntradiscalNavLib.Views.DisplayNodes import StrokePalette, addDisplay
+from IntradiscalNavLib.Views.DisplayNodes import StrokePalette, addDisplay, removeOurNodes
 from IntradiscalNavLib.Views.FrozenPicture import FreezeMode, FrozenPicture
 from IntradiscalNavLib.Views.NavigationLayout import (
     FUSION,
@@ -87,6 +87,8 @@ class NavigationViews:
     def __init__(self, scene: Any, *, ct: Any = None, anatomy: Sequence[AnatomyModel] = ()) -> None:
         self.scene = scene
         self.sliceNodes = {view: sliceNodeOf(scene, view) for view in SLICE_VIEWS}
+        # Views made earlier and not closed would draw their last state for ever.
+        removeOurNodes(scene)
         self.drivers = {view: SliceDriver(node) for view, node in self.sliceNodes.items()}
         self.composites = {view: compositeNodeOf(scene, view) for view in SLICE_VIEWS}
         self.fusionPicture = UltrasoundDisplay(scene, "NavFusionPicture")
@@ -224,6 +226,19 @@ class NavigationViews:
     def _showAnatomy(self, model: AnatomyModel) -> None:
         solid = addDisplay(self.scene, model.node, (self.scene3d.viewNode,), model.color, model.opacity)
         solid.SetVisibility2D(False)
+
+    def close(self) -> None:
+        """Take everything off the screen: numbers, strokes, picture, models. The views themselves stay.
+
+        Call it when guidance ends: whatever is left on the screen would look live.
+        """
+        for overlay in self.overlays.values():
+            overlay.remove()
+        self.overlays.clear()
+        for composite in self.composites.values():
+            composite.SetForegroundVolumeID(None)
+        self.composites[ULTRASOUND].SetBackgroundVolumeID(None)
+        removeOurNodes(self.scene)
 
     def slicePose(self, view: ViewName) -> FloatArray:
         """SliceToRAS of a view as it stands."""

@@ -355,6 +355,28 @@ def test_numbersStandInTheViewAndVanishWhenNotLive(rendered):
             rendered.views.overlays.pop(view).remove()
 
 
+def test_closedViewsLeaveNothingOnTheScreen(rendered):
+    """New views take the old ones' place; after closing neither nodes nor strokes nor numbers are left."""
+    from IntradiscalNavLib.Views.NavigationViews import AnatomyModel
+
+    rendered.tick()
+    nodes = rendered.scene.GetNumberOfNodes()
+    again = NavigationViews(rendered.scene, ct=rendered.ct, anatomy=[AnatomyModel(rendered.ball, BALL_COLOR, 0.5)])
+    try:
+        again.update(rendered.session.update(rendered.timeSec))
+        assert rendered.scene.GetNumberOfNodes() <= nodes, "making views anew must not pile up nodes"
+        again.attachOverlay(Layout.TARGET, rendered.slices[Layout.TARGET].renderer)
+        again.update(rendered.session.update(rendered.timeSec))
+        assert isColor(rendered.pixels(Layout.ULTRASOUND), NEEDLE_COLOR).any()
+        again.close()
+        assert rendered.scene.GetNumberOfNodes() < nodes
+        assert rendered.pixels(Layout.ULTRASOUND).max() == 0, "nothing is left that could look live"
+        assert not isColor(rendered.pixels(Layout.TARGET), NEEDLE_COLOR).any()
+        assert rendered.ball.GetNumberOfDisplayNodes() == 0
+    finally:
+        rendered.views = NavigationViews(rendered.scene, ct=rendered.ct, anatomy=[AnatomyModel(rendered.ball, BALL_COLOR, 0.5)])
+
+
 def test_withoutViewsTheRemedyIsNamed():
     import slicer
 
