@@ -164,9 +164,10 @@ def distanceToSurface(share: npt.NDArray[np.float32], spacingMm: float) -> npt.N
 
     Nodes through which the surface passes take their distance from the share itself (a share falls from 1 to 0 over about a millimetre),
     so that the surface is known below the grid's spacing. The bias makes up for what linear interpolation shaves off convex bone; both
-    were measured against the triangulated surface: 99.6 % of bone flags equal, against 99.3 % from the mask alone.
+    were measured against the triangulated surface: 99.6 % of bone flags equal, against 99.3 % from the mask alone without the bias.
     """
     values = distanceToMask(share >= 0.5, spacingMm)
+    values -= np.float32(CONVEX_BIAS_MM)
     passing = (share > 0.0) & (share < 1.0)
     values[passing] = (0.5 - share[passing]) * np.float32(SHARE_TO_MM) - np.float32(CONVEX_BIAS_MM)
     return values

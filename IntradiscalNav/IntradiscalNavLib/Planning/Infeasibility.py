@@ -45,6 +45,8 @@ class Infeasibility:
     failing: tuple[str, ...]
     variants: Mapping[str, Trajectory]
     sentence: str
+    legalAfterAll: Trajectory | None = None
+    """A legal path that only this closer look found; the plan then offers it."""
 
     @property
     def singleLimit(self) -> dict[str, float]:
@@ -72,7 +74,7 @@ def explainInfeasibility(context: PlanContext) -> Infeasibility:
         return Infeasibility(context.side, None, (reason,), {}, f"No entry on the {context.side} is reachable: {reason}.")
     wide = replace(wide, parameters=p)
     index, number = _nearCandidates(wide, entries)
-    return _summarise(wide, measurePaths(wide, entries[index], wide.targets[number]))
+    return _summarise(wide, measurePaths(wide, entries[index], wide.targets[number], withUltrasound=False, withViolation=False))
 
 
 def _nearCandidates(context: PlanContext, entries: FloatArray) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
@@ -108,7 +110,6 @@ def _nearCandidates(context: PlanContext, entries: FloatArray) -> tuple[npt.NDAr
 
 def _summarise(context: PlanContext, measures: PathMeasures) -> Infeasibility:
     crossing = crossesBone(context, measures.entries, measures.targets, context.parameters.recheckStepMm)
-    scores = scorePaths(context, measures)
     missing = np.zeros(len(measures.entries))
     single: dict[str, tuple[float, int]] = {}
     for n in range(len(measures.entries)):
@@ -120,11 +121,18 @@ def _summarise(context: PlanContext, measures: PathMeasures) -> Infeasibility:
             if name not in single or failing[0].shortfall < single[name][0]:
                 single[name] = (failing[0].shortfall, n)
     best = int(np.argmin(missing))
-    nearest = trajectoryFrom(context, measures, scores, best, name="nearest to legal", rechecked=True)
+    shown = [best, *(n for _, n in single.values())]
+    full = measurePaths(context, measures.entries[shown], measures.targets[shown])
+    scores = scorePaths(context, full)
+    nearest = trajectoryFrom(context, full, scores, 0, name="nearest to legal", rechecked=True)
     variants = {
-        name: trajectoryFrom(context, measures, scores, n, name=f"legal but for {name}", rechecked=True) for name, (_, n) in single.items()
+        name: trajectoryFrom(context, full, scores, n, name=f"legal but for {name}", rechecked=True)
+        for n, name in enumerate(single, start=1)
     }
     sentences = [limit.sentence() for limit in nearest.failing]
+    if not sentences and not crossing[best]:
+        found = replace(nearest, name="only one found")
+        return Infeasibility(context.side, nearest, (), variants, f"One path to {context.level} was found only by a closer look.", found)
     if not sentences and crossing[best]:
         sentences = ["bone: the path grazes bone at the segmentation's own resolution"]
     total = f"No legal path to {context.level} from the {context.side}. Nearest: {'; '.join(sentences)}."

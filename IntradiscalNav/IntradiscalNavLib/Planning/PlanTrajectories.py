@@ -93,7 +93,11 @@ def planTrajectories(
         legal += search.legalCount
         offered += paths
         if not found:
-            infeasible[oneSide] = explainInfeasibility(context)
+            reason = explainInfeasibility(context)
+            if reason.legalAfterAll is not None:
+                offered.append(reason.legalAfterAll)
+            else:
+                infeasible[oneSide] = reason
             _note(times, "explain", start)
     offered.sort(key=lambda path: -path.score)
     if side == "both":

@@ -152,7 +152,10 @@ def _compactLabels(
     labels: npt.NDArray, names: Mapping[int, str] | None, terminology: Mapping[int, str] | None
 ) -> tuple[npt.NDArray[np.uint8], dict[int, Structure], list[str]]:
     if labels.dtype == np.uint8:
-        values = np.flatnonzero(np.bincount(labels.ravel(), minlength=256))
+        present = np.zeros(256, bool)
+        for part in labels:  # slice by slice: bincount of the whole volume would need eight times its memory
+            present |= np.bincount(part.ravel(), minlength=256) > 0
+        values = np.flatnonzero(present)
     else:
         values = np.unique(labels)
     named = nameStructures((int(v) for v in values), names, terminology)

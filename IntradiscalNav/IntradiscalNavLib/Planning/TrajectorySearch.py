@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from IntradiscalNavLib.Planning.ClearanceField import UNITS_PER_MM
+from IntradiscalNavLib.Planning.FullResolutionCheck import crossesBone
 from IntradiscalNavLib.Planning.PlanContext import PlanContext
 from IntradiscalNavLib.Planning.RayMarching import DEAD, UNSURE_MM, chooseProbes, marchClearance, refineClearance
 from IntradiscalNavLib.Planning.TrajectoryAngles import pathAngles
@@ -17,6 +18,7 @@ FloatArray = npt.NDArray[np.float64]
 
 CELL_INCLINATION_DEG = 4.0
 CELL_TILT_DEG = 6.0
+FULL_CHECKS = 20000
 _BATCH = 32768
 
 
@@ -80,12 +82,24 @@ def _withinWindows(context: PlanContext, entries: npt.NDArray[np.float32], targe
     return allowed
 
 
+def _trulyClear(
+    context: PlanContext, entries: FloatArray, entryIndex: npt.NDArray, targetIndex: npt.NDArray, slackMm: npt.NDArray, score: npt.NDArray
+) -> npt.NDArray[np.bool_]:
+    """Paths with little room are looked at again in the segmentation itself: the best ``FULL_CHECKS`` of them."""
+    clear = np.ones(len(entryIndex), bool)
+    unsure = np.flatnonzero(slackMm < UNSURE_MM)
+    if len(unsure) > FULL_CHECKS:
+        unsure = unsure[np.argpartition(-score[unsure], FULL_CHECKS)[:FULL_CHECKS]]
+    if len(unsure):
+        step = context.parameters.recheckStepMm
+        clear[unsure] = ~crossesBone(context, entries[entryIndex[unsure]], context.targets[targetIndex[unsure]], step)
+    return clear
+
+
 def searchTrajectories(context: PlanContext) -> SearchResult:
     """March and score every reachable entry with every target."""
     entries = context.patch.entries
     parts: list[tuple[npt.NDArray, ...]] = []
-    legalTargets = np.zeros(len(entries), np.int16)
-    bestScore = np.zeros(len(entries), np.float32)
     probes = chooseProbes(context.field.combined, context.field.grid, entries, context.tipCenterRas)
     for start in range(0, len(entries), _BATCH):
         block = entries[start : start + _BATCH]
@@ -107,13 +121,16 @@ def searchTrajectories(context: PlanContext) -> SearchResult:
             tipNorm = np.full(len(index), np.linalg.norm(context.tipMatrix @ (target - context.tipCenterRas)))
             terms = scoreGeometry(context, angles.lengthMm, angles.medialInclinationDeg, angles.caudalTiltDeg, tipNorm, target[None], slack)
             score = weightedMean(context, terms).astype(np.float32)
-            legalTargets[index] += 1
-            bestScore[index] = np.maximum(bestScore[index], score)
             parts.append((index, np.full(len(index), number), slack, score, angles.medialInclinationDeg, angles.caudalTiltDeg))
     kinds = (np.int32, np.int16, np.float32, np.float32, np.float32, np.float32)
     merged = [
         np.concatenate([part[n] for part in parts]).astype(kind, copy=False) if parts else np.zeros(0, kind) for n, kind in enumerate(kinds)
     ]
+    keep = _trulyClear(context, entries, merged[0], merged[1], merged[2], merged[3])
+    merged = [column[keep] for column in merged]
+    legalTargets = np.bincount(merged[0], minlength=len(entries)).astype(np.int16)
+    bestScore = np.zeros(len(entries), np.float32)
+    np.maximum.at(bestScore, merged[0], merged[3])
     return SearchResult(
         entries=entries,
         entryIndex=merged[0],
