@@ -26,6 +26,7 @@ def replay(
     once: Annotated[bool, typer.Option("--once", help="End after the last frame instead of starting again.")] = False,
     sendInvalid: Annotated[bool, typer.Option("--send-invalid", help="Send lost tools as identity with status, not as silence.")] = False,
     imageFrame: Annotated[str, typer.Option(help="Frame the image's pose is given in.")] = "Reference",
+    oldFrames: Annotated[int, typer.Option(min=0, help="Frames 1-2 s old that the first client gets at once, as from PlusServer.")] = 0,
     forSec: Annotated[float, typer.Option("--for", min=0.0, help="End after so many seconds; 0 goes on until stopped.")] = 0.0,
 ) -> None:
     """Stream a recording to every client that connects, as PlusServer replays it."""
@@ -35,7 +36,7 @@ def replay(
     if recording.imageFrames is not None and "ImageToProbe" not in calibrations and imageFrame != "Image":
         console.print("No ImageToProbe calibration given (--config): the image is sent in pixels, as Image_Image.", style="yellow")
         imageFrame = "Image"
-    options = ReplayOptions(speed=speed, loop=not once, imageFrame=imageFrame, sendInvalid=sendInvalid)
+    options = ReplayOptions(speed=speed, loop=not once, imageFrame=imageFrame, sendInvalid=sendInvalid, oldFrames=oldFrames)
     server = ReplayServer(recording, port, calibrations=usableCalibrations(calibrations, recording), options=options)
     with server:
         console.print(describeRecording(recording))

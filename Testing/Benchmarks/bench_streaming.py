@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -198,7 +199,9 @@ def main() -> None:
         met = ours["p50Ms"] <= bar50 and ours["p99Ms"] <= bar99 and ours["received"] == ours["sent"]
         allMet = allMet and met
         print(f"{'':<22} bar: p50 <= {bar50} ms, p99 <= {bar99} ms, nothing lost: {'met' if met else 'NOT MET'}")
-    print(json.dumps({"benchmark": "streaming", "allMet": allMet, "cases": figures}))
+    load = os.getloadavg()[0] / (os.cpu_count() or 1)
+    print(f"Load of the machine during the run: {load:.1f} per core; above 1, other programs take part in these latencies.")
+    print(json.dumps({"benchmark": "streaming", "loadPerCore": load, "allMet": allMet, "cases": figures}))
 
 
 if __name__ == "__main__":

@@ -40,6 +40,7 @@ class ReplayOptions:
     :ivar transformNames: what is sent, in this order; None sends what was recorded and, where a reference was recorded, every tool also
         relative to it.
     :ivar imageName: the image's name before the underscore; imageFrame: the frame its pose is given in.
+    :ivar oldFrames: so many frames go to the first client at once, with times of 1 to 2 s ago, as from a PlusServer that was running.
     :ivar sendInvalid: send invalid poses as identity with status (PLUS: SendValidTransformsOnly="FALSE").
     """
 
@@ -51,6 +52,7 @@ class ReplayOptions:
     imageFrame: str = "Reference"
     sendInvalid: bool = False
     sendTrackingData: bool = False
+    oldFrames: int = 0
 
     def __post_init__(self) -> None:
         if self.speed < 0:
@@ -213,21 +215,30 @@ class ReplayServer:
         begin = time.monotonic()
         # Header times are those of acquisition: the moment at which a frame was due, not the one at which this thread woke.
         toUnix = time.time() - begin
+        old = min(self.options.oldFrames, self.recording.frameCount - 1)
+        for index in range(old):
+            self._sendFrame(index, toUnix + begin - 2.0 + index / old)
+        begin -= float(times[old]) / self.options.speed if self.options.speed > 0 else 0.0
+        first = old
         while not self._stopping.is_set():
-            for index in range(self.recording.frameCount):
+            for index in range(first, self.recording.frameCount):
                 due = begin + float(times[index]) / self.options.speed if self.options.speed > 0 else time.monotonic()
                 self._pauseUntil(due)
                 if self._stopping.is_set():
                     return
-                for message in self.frameMessages(index, toUnix + due):
-                    self._server.send(message)
-                self.sentFrameCount += 1
+                self._sendFrame(index, toUnix + due)
+            first = 0
             if not self.options.loop:
                 break
             begin += (float(times[-1]) + gap) / self.options.speed if self.options.speed > 0 else 0.0
         self._finished.set()
         while not self._stopping.is_set():
             self._pauseUntil(time.monotonic() + 10 * KEEP_ALIVE_SEC)
+
+    def _sendFrame(self, index: int, timestampSec: float) -> None:
+        for message in self.frameMessages(index, timestampSec):
+            self._server.send(message)
+        self.sentFrameCount += 1
 
     def _pauseUntil(self, whenSec: float) -> None:
         """Sleep; a pause of more than a quarter of a second is filled with keep-alives."""

@@ -113,9 +113,11 @@ class OpenIGTLinkClient:
     def start(self) -> OpenIGTLinkClient:
         """Begin to connect, in the background. Does nothing when already started. Returns the client itself."""
         if self._thread is None:
-            self._stopping.clear()
+            # An event of its own for each thread: one that still hangs in a connect from before stays stopped.
+            self._stopping = threading.Event()
             self._setState(ConnectionState.CONNECTING, f"connecting to {self.host}:{self.port}")
-            self._thread = threading.Thread(target=self._run, name=f"OpenIGTLinkClient {self.host}:{self.port}", daemon=True)
+            name = f"OpenIGTLinkClient {self.host}:{self.port}"
+            self._thread = threading.Thread(target=self._run, args=(self._stopping,), name=name, daemon=True)
             self._thread.start()
         return self
 
@@ -128,7 +130,8 @@ class OpenIGTLinkClient:
                     self._socket.shutdown(socket.SHUT_RDWR)
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
-            thread.join(self._connectTimeoutSec + 2.0)
+            # A thread that waits for a host which does not answer ends by itself; nobody has to wait for it.
+            thread.join(0.5)
         self._thread = None
         self._setState(ConnectionState.DISCONNECTED, "stopped by the user")
 
@@ -209,28 +212,32 @@ class OpenIGTLinkClient:
 
     # Thread
 
-    def _run(self) -> None:
+    def _run(self, stopping: threading.Event) -> None:
         retrySec = self._firstRetrySec
-        while not self._stopping.is_set():
+        while not stopping.is_set():
             try:
                 connection = socket.create_connection((self.host, self.port), self._connectTimeoutSec)
             except OSError as error:
+                if stopping.is_set():
+                    return
                 again = ConnectionState.LOST if self._connectCount else ConnectionState.CONNECTING
                 self._setState(again, f"no connection to {self.host}:{self.port}: {describeError(error)}; trying again")
             else:
                 count = self._messageCount
-                reason = self._serve(connection)
-                if self._stopping.is_set():
-                    break
+                reason = self._serve(connection, stopping)
+                if stopping.is_set():
+                    return
                 self._setState(ConnectionState.LOST, f"connection to {self.host}:{self.port} lost: {reason}; trying again")
                 if self._messageCount > count:
                     retrySec = self._firstRetrySec
-            self._stopping.wait(retrySec)
+            stopping.wait(retrySec)
             retrySec = min(2.0 * retrySec, self._longestRetrySec)
 
-    def _serve(self, connection: socket.socket) -> str:
+    def _serve(self, connection: socket.socket, stopping: threading.Event) -> str:
         """Receive until the connection ends; returns why it ended."""
         with connection:
+            if stopping.is_set():
+                return "stopped"
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             # The timeout only wakes the thread to look at the silence; data wake it at once.
@@ -246,16 +253,16 @@ class OpenIGTLinkClient:
             try:
                 if self._requestMetadata:
                     connection.sendall(encodeMessage(GetStatusMessage(""), 2))
-                return self._receive(connection, reader)
+                return self._receive(connection, reader, stopping)
             except OSError as error:
                 return describeError(error)
             finally:
                 with self._lock:
                     self._socket = None
 
-    def _receive(self, connection: socket.socket, reader: MessageReader) -> str:
+    def _receive(self, connection: socket.socket, reader: MessageReader, stopping: threading.Event) -> str:
         lastProbeSec = time.monotonic()
-        while not self._stopping.is_set():
+        while not stopping.is_set():
             try:
                 count = connection.recv_into(reader.writableView())
             except TimeoutError:

@@ -238,6 +238,17 @@ def testOneRoundThenKeepAlives(recording):
     assert abs(poses[0].timestampSec - time.time()) < 30.0
 
 
+def testOldFramesForTheFirstClient(recording):
+    options = ReplayOptions(loop=False, oldFrames=3)
+    messages = collect(
+        ReplayServer(recording, options=options), lambda got: sum(m.deviceName == "ReferenceToTracker" for m in got) >= COUNT
+    )
+    poses = [m for m in messages if m.deviceName == "ReferenceToTracker"]
+    assert len(poses) == COUNT
+    ages = np.array([m.timestampSec for m in poses]) - poses[-1].timestampSec
+    assert (ages[:3] < -0.9).all() and (np.diff(ages) > 0).all() and ages[3] == pytest.approx(-0.02, abs=1e-4)
+
+
 def testLoopGoesOn(recording):
     options = ReplayOptions(speed=4.0)
     messages = collect(

@@ -102,6 +102,26 @@ def testUnknownHost():
     client.stop()
 
 
+def testStoppingDoesNotWaitForAHostThatNeverAnswers():
+    # 192.0.2.0/24 is reserved for documentation: nobody answers there.
+    client = OpenIGTLinkClient("192.0.2.1", 18944, connectTimeoutSec=30.0).start()
+    stopped = threading.Event()
+
+    def stop():
+        client.stop()
+        stopped.set()
+
+    threading.Thread(target=stop, daemon=True).start()
+    assert stopped.wait(10.0)
+    assert client.state is ConnectionState.DISCONNECTED
+    # Started anew elsewhere at once, while the first thread may still hang.
+    with OpenIGTLinkServer() as server:
+        client.host, client.port = "127.0.0.1", server.port
+        client.start()
+        assert client.waitForConnection(5.0)
+        client.stop()
+
+
 def testPortInUseIsSaidByTheServer():
     with OpenIGTLinkServer() as server, pytest.raises(RuntimeError, match="Choose another port"):
         OpenIGTLinkServer(server.port).start()
