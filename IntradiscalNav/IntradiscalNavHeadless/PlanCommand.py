@@ -44,8 +44,12 @@ def plan(
     level: Annotated[str, typer.Option(help="Disc, such as L4-L5.")] = "L4-L5",
     side: Annotated[str, typer.Option(help="left, right or both.")] = "left",
     names: Annotated[pathlib.Path | None, typer.Option(help="JSON file of segment names by label value.")] = None,
-    upperEndplate: Annotated[str, typer.Option(help="Without segmentation: click on the disc's upper endplate, R,A,S in mm.")] = "",
-    lowerEndplate: Annotated[str, typer.Option(help="Without segmentation: click on the disc's lower endplate, R,A,S in mm.")] = "",
+    upperEndplate: Annotated[
+        str, typer.Option("--upper-endplate", help="Without segmentation: click on the disc's upper endplate, R,A,S in mm.")
+    ] = "",
+    lowerEndplate: Annotated[
+        str, typer.Option("--lower-endplate", help="Without segmentation: click on the disc's lower endplate, R,A,S in mm.")
+    ] = "",
     patients: Annotated[
         pathlib.Path | None,
         typer.Option("--list", help=f"CSV of patients with the columns {', '.join(LIST_COLUMNS)}; name and ct are needed."),
