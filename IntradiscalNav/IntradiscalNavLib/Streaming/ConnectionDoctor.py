@@ -27,6 +27,8 @@ from IntradiscalNavLib.Streaming.TransformName import parseTransformName
 
 MAX_STREAMS = 256
 NAME_BYTES = 20
+FORGET_SEC = 30.0
+"""What nobody expects and has been silent for so long is no longer listed: it may belong to an earlier server."""
 
 
 class Verdict(enum.Enum):
@@ -130,7 +132,7 @@ class ConnectionDoctor:
         lines += tuple(
             DeviceLine(messageType, name, Verdict.EXTRA, timing.rateHz, timing.ageSec, status, "")
             for (messageType, name), (timing, status, _) in sorted(streams.items())
-            if (messageType, name) not in known and messageType not in ("STATUS", "STRING")
+            if (messageType, name) not in known and messageType not in ("STATUS", "STRING") and timing.ageSec < FORGET_SEC
         )
         advice = tuple(self._generalAdvice(connection, streams))
         bad = [line.name for line in lines if line.verdict is Verdict.PROBLEM]

@@ -116,6 +116,7 @@ class SceneStream:
         statuses = self.monitor.statuses(now)
         written: list[str] = []
         states: dict[str, ToolState] = {}
+        self._forgetReplaced(statuses)
         self._branches = self.tree.branches()
         elsewhere = self._writtenElsewhere()
         for branch in self._branches:
@@ -128,6 +129,14 @@ class SceneStream:
             states[name] = self._imageStateNow(name, state, now)
         changes = tuple(self.monitor.takeChanges())
         return SceneUpdate(tuple(written), statuses, states, changes, time.perf_counter() - begin)
+
+    def _forgetReplaced(self, statuses: Mapping[str, ToolStatus]) -> None:
+        """Drop a stream that has ended where others have taken its place: a server that changed its names from one frame to another."""
+        for name in self.tree.streamedNames:
+            if name in statuses and statuses[name].state is ToolState.MISSING:
+                other = self.tree.resolveWithout(name)
+                if other is not None and other.streamedNames and other.state(statuses).isLive:
+                    self.tree.remove(name)
 
     def _applyBranch(
         self, branch: TreeBranch, statuses: Mapping[str, ToolStatus], written: list[str], elsewhere: frozenset[str]

@@ -6,6 +6,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+CUT_BYTES = 20
+"""Header version 1 carries no more of a device name."""
+
 _BOUNDARY = re.compile(r"To(?=[A-Z0-9])")
 
 
@@ -28,7 +31,8 @@ class TransformName:
 def parseTransformName(text: str, knownFrames: Iterable[str] = ()) -> TransformName | None:
     """Frames of a name such as ``StylusTipToReference``, or None when it is not of the form FromToTo.
 
-    Where several splits are possible (``GoToPointToTracker``), one whose ends are known frames wins, else the last.
+    Where several splits are possible (``GoToPointToTracker``), one whose ends are known frames wins, else the last. A name of exactly
+    20 bytes may have been cut by header version 1: ``PedicleGuideTipToRef`` is completed to the one known frame that begins so.
     """
     splits = [
         TransformName(text[: match.start()], text[match.end() :])
@@ -38,7 +42,15 @@ def parseTransformName(text: str, knownFrames: Iterable[str] = ()) -> TransformN
     if not splits:
         return None
     known = set(knownFrames)
+    if len(text.encode("utf-8")) == CUT_BYTES:
+        splits += [TransformName(split.fromFrame, whole) for split in splits if (whole := _completed(split.toFrame, known))]
     return max(enumerate(splits), key=lambda entry: ((entry[1].fromFrame in known) + (entry[1].toFrame in known), entry[0]))[1]
+
+
+def _completed(frame: str, known: set[str]) -> str:
+    """The one known frame that begins with these letters, empty when none or several do, or when it is one already."""
+    candidates = [name for name in known if name.startswith(frame)]
+    return candidates[0] if len(candidates) == 1 and frame not in known else ""
 
 
 def imageFrame(deviceName: str) -> tuple[str, str] | None:

@@ -64,6 +64,7 @@ class TreeBranch:
 
 @dataclass
 class _Edge:
+    receivedName: str
     name: TransformName
     streamed: bool
     samples: collections.deque[tuple[float, FloatArray]] = field(default_factory=lambda: collections.deque(maxlen=KEPT_SAMPLES))
@@ -78,7 +79,7 @@ class TransformTree:
     def __init__(self, frames: FrameNames | None = None) -> None:
         self.frames = frames or FrameNames()
         self._edges: dict[str, _Edge] = {}
-        self._links: dict[str, dict[str, _Edge]] = {}
+        self._frames: dict[str, None] = {}
         self._paths: dict[tuple[str, str], tuple[tuple[_Edge, bool], ...] | None] = {}
         self._unnamed: set[str] = set()
         self._patientTracked: bool | None = None
@@ -88,10 +89,13 @@ class TransformTree:
     def update(self, name: str, matrix: FloatArray, timestampSec: float = 0.0) -> None:
         """A streamed transform arrived. Names that are not FromToTo are kept for :attr:`unusableNames`, not used."""
         edge = self._edges.get(name)
-        if edge is None or not edge.streamed:
+        if edge is None:
             edge = self._addEdge(name, True)
             if edge is None:
                 return
+        elif not edge.streamed:
+            # A calibration or registration set here leads over one that is streamed under the same name.
+            return
         edge.samples.append((timestampSec, matrix))
 
     def setFixed(self, name: str, matrix: FloatArray) -> None:
@@ -112,9 +116,8 @@ class TransformTree:
 
     def remove(self, name: str) -> None:
         """Forget a transform (an undone registration, a device that was taken away)."""
-        edge = self._edges.pop(name, None)
-        if edge is not None:
-            del self._links[edge.name.fromFrame][edge.name.toFrame]
+        if self._edges.pop(name, None) is not None:
+            self._frames = {frame: None for edge in self._edges.values() for frame in (edge.name.fromFrame, edge.name.toFrame)}
             self._paths.clear()
 
     def _addEdge(self, name: str, streamed: bool) -> _Edge | None:
@@ -122,22 +125,21 @@ class TransformTree:
         if parsed is None or parsed.fromFrame == parsed.toFrame:
             self._unnamed.add(name)
             return None
-        edge = _Edge(parsed, streamed)
+        edge = _Edge(name, parsed, streamed)
         self._edges[name] = edge
-        self._links.setdefault(parsed.fromFrame, {})[parsed.toFrame] = edge
-        self._links.setdefault(parsed.toFrame, {})
+        self._frames.update({parsed.fromFrame: None, parsed.toFrame: None})
         self._paths.clear()
         return edge
 
     def _knownFrames(self) -> set[str]:
-        return {self.frames.world, self.frames.reference, self.frames.tracker, *self._links}
+        return {self.frames.world, self.frames.reference, self.frames.tracker, *self._frames}
 
     # What is known
 
     @property
     def frameNames(self) -> tuple[str, ...]:
         """All frames that occur in a name."""
-        return tuple(self._links)
+        return tuple(self._frames)
 
     @property
     def streamedNames(self) -> tuple[str, ...]:
@@ -185,17 +187,17 @@ class TransformTree:
         chosen = _sameTime([edge for edge, _ in path if edge.streamed])
         matrix = np.eye(4)
         for edge, forward in path:
-            step = chosen.get(edge.name.text, edge.samples[-1][1])
+            step = chosen.get(edge.receivedName, edge.samples[-1][1])
             if not forward:
                 inverse = _inverse(step)
                 if inverse is None:
                     return None
                 step = inverse
             matrix = step @ matrix
-        streamed = tuple(edge.name.text for edge, _ in path if edge.streamed)
+        streamed = tuple(edge.receivedName for edge, _ in path if edge.streamed)
         newest = max((edge.samples[-1][0] for edge, _ in path if edge.streamed), default=0.0)
         return ResolvedTransform(
-            f"{fromFrame}To{toFrame}", matrix, tuple(edge.name.text for edge, _ in path), streamed, self._commonTime(path) or newest
+            f"{fromFrame}To{toFrame}", matrix, tuple(edge.receivedName for edge, _ in path), streamed, self._commonTime(path) or newest
         )
 
     def resolveWithout(self, name: str) -> ResolvedTransform | None:
@@ -205,7 +207,7 @@ class TransformTree:
             return None
         others = TransformTree(self.frames)
         others._edges = {other: value for other, value in self._edges.items() if other != name}
-        others._links = self._links
+        others._frames = self._frames
         # What the frames mean must not change with the transform that is left out.
         others._patientTracked = self.patientTracked
         return others.resolve(edge.name.fromFrame, edge.name.toFrame)
@@ -330,4 +332,4 @@ def _sameTime(edges: list[_Edge]) -> dict[str, FloatArray]:
     if not shared:
         return {}
     newest = max(shared)
-    return {edge.name.text: next(matrix for time, matrix in reversed(edge.samples) if time == newest) for edge in edges}
+    return {edge.receivedName: next(matrix for time, matrix in reversed(edge.samples) if time == newest) for edge in edges}

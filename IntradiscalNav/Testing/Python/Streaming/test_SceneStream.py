@@ -1,5 +1,6 @@
 """Messages become nodes: the tree, the geometry of images, and the status as attributes."""
 
+import dataclasses
 import time
 
 import numpy as np
@@ -163,3 +164,18 @@ def testNodesAreReusedAndNothingGrows(stream, scene):
     second.receive([transform("ProbeToReference", randomRigid(rng)), image])
     second.apply()
     assert scene.GetNumberOfNodes() == count
+
+
+def testServerThatChangesItsNamesIsFollowed(stream):
+    """First ProbeToReference, then ProbeToTracker and ReferenceToTracker: the first one must not stay stale for ever."""
+    rng = np.random.default_rng(9)
+    first, probe, reference = (randomRigid(rng) for _ in range(3))
+    stream.receive([transform("ProbeToReference", first)])
+    stream.apply()
+    later = time.monotonic() + 60.0
+    for index in range(5):
+        messages = [transform("ProbeToTracker", probe, 7.0 + index), transform("ReferenceToTracker", reference, 7.0 + index)]
+        stream.receive([dataclasses.replace(message, arrivalSec=later + 0.02 * index) for message in messages])
+    update = stream.apply(later + 0.1)
+    assert update.states["ProbeToReference"] is ToolState.OK
+    assert np.allclose(worldMatrix(stream.node("ProbeToReference")), invertRigid(reference) @ probe, atol=1e-9)

@@ -38,6 +38,27 @@ def testNames(text, known, expected):
     assert (None if parsed is None else (parsed.fromFrame, parsed.toFrame)) == expected
 
 
+def testNamesCutByHeaderVersion1AreCompleted():
+    known = ("Reference", "Tracker", "Ras")
+    assert parseTransformName("PedicleGuideTipToRef", known).text == "PedicleGuideTipToReference"
+    assert parseTransformName("PedicleGuideTipToR", known).toFrame == "R", "not of 20 bytes: not cut"
+    assert parseTransformName("PedicleGuideTipLToRe", ("Reference", "Reticle")).toFrame == "Re", "two frames begin so"
+    tree = TransformTree()
+    matrix = randomRigid(np.random.default_rng(1))
+    tree.update("PedicleGuideTipToRef", matrix, 1.0)
+    resolved = tree.resolve("PedicleGuideTip", "Reference")
+    assert np.allclose(resolved.matrix, matrix) and resolved.streamedNames == ("PedicleGuideTipToRef",)
+    assert tree.branches()[1].name == "PedicleGuideTipToReference"
+
+
+def testWhatIsSetHereLeadsOverWhatIsStreamedUnderTheSameName():
+    tree = TransformTree()
+    ours, theirs = (randomRigid(np.random.default_rng(seed)) for seed in (1, 2))
+    tree.setFixed("ReferenceToRas", ours)
+    tree.update("ReferenceToRas", theirs, 1.0)
+    assert np.allclose(tree.resolve("Reference", "Ras").matrix, ours)
+
+
 def testImageNames():
     assert imageFrame("Image_Reference") == ("Image", "Reference")
     assert imageFrame("My_Image_Reference") == ("My_Image", "Reference")
