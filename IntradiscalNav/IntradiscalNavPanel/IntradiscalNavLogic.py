@@ -332,6 +332,9 @@ class IntradiscalNavLogic(ScriptedLoadableModuleLogic):
         if self.updater is not None:
             self.updater.close()
             self.log("GUIDANCE", "guidance stopped")
+        if self.views is not None:
+            # Numbers and needle left in the views would look live.
+            self.views.close()
         self.session = self.updater = self.views = self.state = None
 
     @property
