@@ -75,7 +75,7 @@ def _reviewFolder(folder: pathlib.Path) -> ProcedureReview:
             return reviewScene(host, folder.name)
     if not recordings:
         raise ValueError(f"The case folder {folder} holds neither a recording nor a scene.")
-    reader = RecordingReader(recordings[-1])
+    reader = RecordingReader(recordings[-1], withPixels=False)
     review = reviewProcedure(
         folder.name,
         takeApart(reader),

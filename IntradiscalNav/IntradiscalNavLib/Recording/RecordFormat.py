@@ -133,13 +133,17 @@ def encodeJson(values: dict[str, Any]) -> bytes:
     return json.dumps(values, ensure_ascii=False, allow_nan=True, separators=(",", ":")).encode()
 
 
-def decodeRecord(kind: int, flags: int, streamName: str, timeNs: int, payload: bytes) -> Record:
-    """:raises ValueError: if the payload does not fit its kind."""
+def decodeRecord(kind: int, flags: int, streamName: str, timeNs: int, payload: bytes, withPixels: bool = True) -> Record:
+    """One record; an image without its pixels has the shape (0, 0, 0).
+
+    :raises ValueError: if the payload does not fit its kind."""
     if kind == RecordKind.POSE:
         deviceTimeSec, validity, *numbers = _POSE.unpack(payload)
         return PoseRecord(streamName, timeNs, deviceTimeSec, _matrixOf(numbers), PoseValidity(validity))
     if kind == RecordKind.IMAGE:
         deviceTimeSec, validity, dataType, slices, rows, columns, *numbers = _IMAGE.unpack_from(payload)
+        if not withPixels:
+            return ImageRecord(streamName, timeNs, deviceTimeSec, np.zeros((0, 0, 0), np.uint8), _matrixOf(numbers), PoseValidity(validity))
         data = payload[_IMAGE.size :]
         if flags & COMPRESSED:
             data = zlib.decompress(data)
