@@ -7,7 +7,7 @@ same names. Then ``update(state)`` at each tick.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,8 @@ NUMBERS: Mapping[ViewName, tuple[str, GuidanceNumber, GuidanceNumber | None]] = 
     PATH_ALONG: ("Along path, head up", GuidanceNumber.END_POINT_ERROR, None),
     THREE_D: ("3D", GuidanceNumber.CLEARANCE, GuidanceNumber.UNCERTAINTY),
 }
+
+TARGET_WIDTHS_MM = (60.0, 120.0, 240.0)
 
 
 @dataclass(frozen=True)
@@ -100,12 +102,21 @@ class NavigationViews:
         palette = StrokePalette(scene)
         contour = SurfaceContour([(model.node.GetPolyData(), palette.index(model.color)) for model in anatomy])
         self.strokes = {
-            view: SliceStrokes(scene, f"{view.tag}Strokes", node, contour, palette, (10.0, 20.0) if view is TARGET else ())
+            view: SliceStrokes(
+                scene,
+                f"{view.tag}Strokes",
+                node,
+                contour,
+                palette,
+                rings=(10.0, 20.0) if view is TARGET else (),
+                marksCrossing=view in (FUSION, ULTRASOUND),
+            )
             for view, node in self.sliceNodes.items()
         }
         self.scene3d = NavigationScene(scene, self.ultrasoundPicture)
         self._live: SessionState | None = None
         self._shared: bool | None = None
+        self._targetWidthMm = TARGET_WIDTHS_MM[0]
         self._posedPath: PathFrame | None = None
         self._pathPoses: tuple[SlicePose, SlicePose, SlicePose]
         self._probeShownLive = True
@@ -212,9 +223,24 @@ class NavigationViews:
             self._posedPath = path
             self._pathPoses = (targetPose(path), *pathPoses(path))
         poses[TARGET], poses[PATH_ACROSS], poses[PATH_ALONG] = self._pathPoses
+        self._widenTarget(state)
+        poses[TARGET] = replace(poses[TARGET], widthMm=self._targetWidthMm, heightMm=self._targetWidthMm)
         if self.followNeedle and state.needleLive and state.needleTipToRas is not None:
             poses[PATH_ACROSS], poses[PATH_ALONG] = pathPoses(path, state.needleTipToRas[:3, 2], state.needleTipToRas[:3, 3])
         return poses
+
+    def _widenTarget(self, state: SessionState) -> None:
+        """Widen the needle's-eye view in steps so that the tip is in it; narrow it again only well inside, so that it stays calm."""
+        guidance = state.displayed.guidance
+        if guidance is None:
+            return
+        offMm = max(guidance.targetLateralMm, min(guidance.endPointErrorMm, TARGET_WIDTHS_MM[-1]))
+        fitting = next((width for width in TARGET_WIDTHS_MM if offMm <= 0.43 * width), TARGET_WIDTHS_MM[-1])
+        calm = next((width for width in TARGET_WIDTHS_MM if offMm <= 0.36 * width), TARGET_WIDTHS_MM[-1])
+        if fitting > self._targetWidthMm:
+            self._targetWidthMm = fitting
+        elif calm < self._targetWidthMm:
+            self._targetWidthMm = calm
 
     def _sharePicture(self, shared: bool) -> None:
         """One display picture for both ultrasound views, or one each where they differ (curtain, compare)."""

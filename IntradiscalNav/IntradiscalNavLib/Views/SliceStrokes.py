@@ -30,6 +30,9 @@ TARGET_RADIUS_MM = 3.0
 IN_PLANE_MM = 1.5
 """Half the slice thickness of a lumbar curved probe at disc depth is 1.5-3 mm; the needle is solid only where it is surely within it."""
 
+CROSSING_RADIUS_MM = 2.0
+LEAST_CROSSING_SINE = float(np.sin(np.radians(1.0)))
+LONGEST_AHEAD_MM = 150.0
 LINE_PIXELS = 3
 NEEDLE_LINES = (-0.6, 0.0, 0.6)
 """The needle is drawn as three lines side by side, this many line widths apart: one model of one width costs half of two."""
@@ -38,12 +41,24 @@ Part = tuple[FloatArray, Color]
 
 
 class SliceStrokes:
-    """Strokes of one view (or of two that show the same plane). ``rings`` (mm) lie round the target in the needle's-eye view."""
+    """Strokes of one view (or of two that show the same plane).
+
+    ``rings`` (mm) lie round the target in the needle's-eye view. ``marksCrossing``: ring where the needle goes through the plane.
+    """
 
     def __init__(
-        self, scene: Any, name: str, sliceNode: Any, contour: SurfaceContour, palette: StrokePalette, rings: tuple[float, ...] = ()
+        self,
+        scene: Any,
+        name: str,
+        sliceNode: Any,
+        contour: SurfaceContour,
+        palette: StrokePalette,
+        *,
+        rings: tuple[float, ...] = (),
+        marksCrossing: bool = False,
     ) -> None:
         self._rings = rings
+        self._marksCrossing = marksCrossing
         self._contour = contour
         self.model = StrokeModel(scene, name, (sliceNode,), LINE_PIXELS, palette)
         self._still: tuple[FloatArray, Indices] | None = None
@@ -80,6 +95,8 @@ class SliceStrokes:
             if self._rings:
                 parts.append((circle(tipRas, right, up, 1.2), color))
         if guidance is not None and tipRas is not None:
+            if self._marksCrossing:
+                parts += _crossing(pose, tipRas, guidance)
             end = guidance.endPointRas
             parts.append((dashes(tipRas, end, 1.0, 1.5), END_POINT_COLOR))
             parts.append((cross(end, right, up, 3.0, 0.8), END_POINT_COLOR))
@@ -108,6 +125,20 @@ class SliceStrokes:
         if self._rings:
             parts.append(cross(path.targetRas, right, up, max(self._rings) + 4.0, TARGET_RADIUS_MM))
         return parts
+
+
+def _crossing(pose: SlicePose, tipRas: FloatArray, guidance: Guidance) -> list[Part]:
+    """Ring where needle and plane meet: whole where the shaft goes through, dashed where it would if pushed on."""
+    right, up, normal = pose.sliceToRas[:3, :3].T
+    offMm = pose.distanceMm(tipRas)
+    sine = float(guidance.shaftDirectionRas @ normal)
+    if abs(offMm) <= IN_PLANE_MM or abs(sine) < LEAST_CROSSING_SINE:
+        return []
+    aheadMm = -offMm / sine
+    if not -float(np.linalg.norm(guidance.hubRas - tipRas)) <= aheadMm <= LONGEST_AHEAD_MM:
+        return []
+    ring = circle(tipRas + aheadMm * guidance.shaftDirectionRas, right, up, CROSSING_RADIUS_MM)
+    return [(ring, NEEDLE_COLOR)] if aheadMm <= 0.0 else [(ring[::2], END_POINT_COLOR)]
 
 
 def _thick(segments: FloatArray, normal: FloatArray, pixelMm: float) -> FloatArray:

@@ -156,6 +156,39 @@ def test_contourOfASurfaceIsItsCutWithThePlane(rendered):
     assert not any(seenAt(mask, rendered.screenOf(Layout.ULTRASOUND, point), 1) for point in inside)
 
 
+def test_crossingOfNeedleAndPlaneIsMarked(rendered):
+    """Tip 6 mm above the plane z = 6, going down at atan(1/2): it will meet the plane at y = 12; pushed through, the shaft does."""
+    for tip, color, share in (([0.0, 0.0, 12.0], END_POINT_COLOR, (0.3, 0.75)), ([0.0, 24.0, 0.0], NEEDLE_COLOR, (0.8, 1.0))):
+        rendered.moveNeedle(tip, [0.0, 1.0, -0.5])
+        rendered.tick()
+        mask = isColor(rendered.pixels(Layout.ULTRASOUND), color, 30)
+        angles = np.radians(np.arange(20, 161, 4))
+        ring = [np.array([0.0, 12.0, 6.0]) + 2.0 * np.array([sign * np.sin(a), np.cos(a), 0]) for a in angles for sign in (-1, 1)]
+        seen = np.mean([seenAt(mask, rendered.screenOf(Layout.ULTRASOUND, point), 0) for point in ring])
+        assert share[0] <= seen <= share[1], (tip, seen)
+
+
+def test_needlesEyeWidensInCalmSteps(rendered):
+    """Far from the path the view widens so that the tip stays in it, and doesn't flicker between two widths at a border."""
+    right = rendered.path.pathToRas[:3, 0]
+
+    def widthAt(offMm):
+        rendered.moveNeedle(rendered.path.targetRas - 30 * rendered.path.directionRas + offMm * right)
+        rendered.tick()
+        column, row = rendered.screenOf(Layout.TARGET, rendered.path.targetRas + offMm * right)
+        assert 0 <= column < 400
+        assert 0 <= row < 300
+        return round(rendered.slices[Layout.TARGET].node.GetFieldOfView()[1])
+
+    near = widthAt(0.0)
+    assert widthAt(40.0) == pytest.approx(2 * near, rel=0.02)
+    assert widthAt(90.0) == pytest.approx(4 * near, rel=0.02)
+    assert widthAt(2.0) == near
+    border = [widthAt(26.0 + 1.0 * np.sin(step)) for step in range(30)]
+    assert len(set(border)) <= 2
+    assert np.count_nonzero(np.diff(border)) <= 1
+
+
 def test_planAndTargetAreDrawn(rendered):
     rendered.moveNeedle([60.0, -60.0, 40.0])
     rendered.tick()
