@@ -120,7 +120,7 @@ class SimulatedPlus:
         self._server.stop()
 
     def run(self, shouldStop: Callable[[], bool] = lambda: False) -> None:
-        """Stream until told to stop. Frames are dropped, not queued, when the machine can't keep up."""
+        """Stream until told to stop. A late frame is made up for; frames are dropped, not queued, when the machine can't keep up."""
         period = 1.0 / self.rateHz
         due = self._monotonic()
         while not self.wantsToQuit and not shouldStop():
@@ -130,7 +130,7 @@ class SimulatedPlus:
             if wait > 0:
                 time.sleep(wait)
             else:
-                due = self._monotonic()
+                due = max(due, self._monotonic() - 2.0 * period)
 
     def step(self) -> None:
         """Take commands and send one frame."""
