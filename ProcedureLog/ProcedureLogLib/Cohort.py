@@ -138,7 +138,18 @@ def buildCohortTable(columns: Mapping[str, npt.NDArray[Any]], settings: CohortSe
             rows.append(row)
     rows = _withHolm(rows)
     tested = sum(1 for row in rows if row.pValue is not None)
-    return CohortTable(chosen, sizes, tuple(rows), int(len(group) - sum(sizes)), _notes(chosen, rows, tested))
+    rules = _countingRules(columns, masks[0] | masks[1])
+    return CohortTable(chosen, sizes, tuple(rows), int(len(group) - sum(sizes)), (*rules, *_notes(chosen, rows, tested)))
+
+
+def _countingRules(columns: Mapping[str, npt.NDArray[Any]], used: npt.NDArray[np.bool_]) -> tuple[str, ...]:
+    """The rule by which CT passes were counted, or a warning when procedures were counted by different ones."""
+    if "countingRule" not in columns:
+        return ()
+    rules = sorted({str(rule) for rule in np.asarray(columns["countingRule"])[used]} - {""})
+    if len(rules) > 1:
+        return (f"WARNING: CT passes were counted by {len(rules)} different rules and can't be compared: " + " / ".join(rules),)
+    return tuple(f"CT passes: {rule}" for rule in rules)
 
 
 def _numberRow(

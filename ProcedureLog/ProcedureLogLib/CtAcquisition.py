@@ -16,8 +16,9 @@ from .Clock import ClockTime
 from .DicomHeader import DicomHeader
 from .DicomTime import acquisitionTimeOf
 from .DoseReport import AcquisitionKind
+from .EnhancedCt import ENHANCED_CLASSES
 
-CT_CLASSES = ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1")
+CT_CLASSES = ("1.2.840.10008.5.1.4.1.1.2", *ENHANCED_CLASSES)
 LOCALIZER_WORDS = ("SCOUT", "SCANOSCOPE", "SURVIEW", "TOPO", "CONSTANT_ANGLE", "LOCALIZER")
 SPIRAL_WORDS = ("HELICAL", "HELIX", "SPIRAL", "SPI")
 SEQUENCED_WORDS = ("AXIAL MODE", "SEQUENCED", "NORMAL_CT", "SEQ", "STEP")
@@ -85,6 +86,8 @@ def kindOf(header: DicomHeader) -> AcquisitionKind:
     joined = " ".join(words)
     if any(word in joined for word in LOCALIZER_WORDS):
         return AcquisitionKind.LOCALIZER
+    if "FREE" in header.texts("acquisitionType"):
+        return AcquisitionKind.FREE
     if any(word in joined for word in STATIONARY_WORDS):
         return AcquisitionKind.STATIONARY
     parts = set(joined.replace("_", " ").split())

@@ -11,9 +11,10 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from .DicomHeader import DamagedDicom, DicomHeader, readHeader
+from .EnhancedCt import isEnhanced, withFunctionalGroups
 
 CHUNK = 250
-PROCESS_FILES = 4000
+PROCESS_FILES = 20000
 Progress = Callable[[int, int], None]
 
 
@@ -60,7 +61,8 @@ def readMany(paths: Sequence[str]) -> list[DicomHeader | SkippedFile]:
     results: list[DicomHeader | SkippedFile] = []
     for path in paths:
         try:
-            results.append(readHeader(path))
+            header = readHeader(path)
+            results.append(withFunctionalGroups(header) if isEnhanced(header) else header)
         except (DamagedDicom, OSError) as error:
             results.append(SkippedFile(path, str(error).removeprefix(f"{path}: ")))
     return results
@@ -92,7 +94,7 @@ def scanHeaders(place: str | Path | Iterable[str | Path], workers: int = 1, prog
 
 
 def _executor(workers: int, fileCount: int) -> Executor:
-    """Threads wait for slow disks at no cost; processes share the work of parsing but take about as long to start as 4000 files to read."""
+    """Threads wait for slow disks at no cost; processes share the work of parsing but take as long to start as thousands of files to read."""
     if fileCount < PROCESS_FILES or "python" not in os.path.basename(sys.executable or "").lower():
         return ThreadPoolExecutor(workers)
     method = "forkserver" if sys.platform.startswith("linux") else "spawn"

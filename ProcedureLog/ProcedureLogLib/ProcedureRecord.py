@@ -13,7 +13,7 @@ from typing import Any
 
 from .Clock import ClockOffset, ClockStep, ClockTable, ClockTime, Duration, findClockSteps
 from .DoseUnits import DEFAULT_DOSE_FACTOR, DoseFactor
-from .ProcedureDetails import checkDetail, checkInjection
+from .ProcedureDetails import checkDetail, checkGrade, checkInjection
 from .ProcedureEvent import EventKind, ProcedureEvent
 from .ProcedureStore import ProcedureStore
 
@@ -125,6 +125,7 @@ def buildRecord(pseudonym: str, events: Iterable[ProcedureEvent], onUnaligned: s
             doubt = str(error)
         if doubt:
             warnings.append(doubt)
+    warnings += _gradeDoubts(details)
     passes = _passes(current)
     timed = [event for event in current if event.kind not in (EventKind.DETAIL, EventKind.CT_PASS)]
     steps = findClockSteps([event.time for event in timed])
@@ -159,6 +160,20 @@ def buildRecord(pseudonym: str, events: Iterable[ProcedureEvent], onUnaligned: s
         correctedCount=sum(1 for event in current if event.revision > 0),
         warnings=tuple(dict.fromkeys(warnings)),
     )
+
+
+def _gradeDoubts(details: Mapping[str, Any]) -> list[str]:
+    """A grade without its grading, or one that the grading doesn't know."""
+    grade, grading = details.get("complicationGrade"), details.get("complicationGrading")
+    if grade in (None, "none"):
+        return []
+    if not grading:
+        return [f"the grade of complication '{grade}' has no named grading"]
+    try:
+        checkGrade(str(grading), str(grade))
+    except ValueError as error:
+        return [str(error)]
+    return []
 
 
 def _ordered(events: Iterable[ProcedureEvent]) -> list[ProcedureEvent]:

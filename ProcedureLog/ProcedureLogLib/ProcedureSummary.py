@@ -44,7 +44,7 @@ COLUMNS: tuple[SummaryColumn, ...] = (
     SummaryColumn("injectedMl", "Injected gas", NUMBER, "median", "mL"),
     *(SummaryColumn(f"pain {time}", f"Pain score {time}", NUMBER, "median", "0-10") for time in PAIN_TIMES),
 )
-TEXT_COLUMNS = ("caseId", "pseudonym", "day", "group", "operator", "complicationGrade")
+TEXT_COLUMNS = ("caseId", "pseudonym", "day", "group", "operator", "complicationGrade", "countingRule")
 NUMBER_COLUMNS = ("operatorYears", *(column.name for column in COLUMNS if column.kind == NUMBER))
 CATEGORY_COLUMNS = tuple(column.name for column in COLUMNS if column.kind == CATEGORY)
 ALL_COLUMNS = (*TEXT_COLUMNS, *CATEGORY_COLUMNS, *NUMBER_COLUMNS)
@@ -63,6 +63,7 @@ def summaryOf(record: ProcedureRecord, caseId: str = "") -> dict[str, Any]:
         day="" if first is None else first.date().isoformat(),
         complication=None if complication is None else YES_NO[0 if complication else 1],
         ctPasses=record.passCount,
+        countingRule=record.countingRule or None,
         roomMin=_rounded(record.roomTime.minutes),
         operativeInjectionMin=_rounded(record.operativeTimeToInjection.minutes),
         operativeImageMin=_rounded(record.operativeTimeToLastImage.minutes),

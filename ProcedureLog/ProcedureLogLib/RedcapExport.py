@@ -42,6 +42,7 @@ LABELS = {
     "operatorYears": "Operator's experience",
     "complicationGrade": "Highest grade of complication",
     "caseId": "Record ID",
+    "countingRule": "Counting rule of the CT passes",
 }
 LIMITS = {"ctPasses": (0, 200), "roomMin": (0, 1440), "operativeInjectionMin": (0, 1440), "operativeImageMin": (0, 1440)}
 

@@ -234,6 +234,15 @@ def test_tableSaysWhatIsMissingAndLeftOut() -> None:
         buildCohortTable({})
 
 
+def test_countingRuleStandsBesideTheNumber() -> None:
+    rows = [row | {"countingRule": "rule A"} for row in publishedRows()]
+    with CaseRegistry() as registry:
+        registry.addSummaries(rows)
+        assert "CT passes: rule A" in buildCohortTable(registry.columns(ALL_COLUMNS)).notes
+        registry.addSummaries([rows[0] | {"countingRule": "rule B"}])
+        assert any("2 different rules" in note for note in buildCohortTable(registry.columns(ALL_COLUMNS)).notes)
+
+
 def test_holmIsStepDown() -> None:
     with CaseRegistry() as registry:
         registry.addSummaries(publishedRows())

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from pydicom.dataset import Dataset
 
 from ProcedureLogLib.Clock import SCANNER, WORKSTATION, ClockOffset, ClockTable, ClockTime
 from ProcedureLogLib.CtPasses import CountingRule, MixedPatients, PassClass, classifyAgain, countCtPasses, countFrom, splitByPatient
@@ -107,6 +108,45 @@ def test_fluoroscopyIsCountedSeparately(dicom) -> None:  # type: ignore[no-untyp
 def test_kindsAsVendorsWriteThem(dicom, change: dict[str, object], kind: AcquisitionKind) -> None:  # type: ignore[no-untyped-def]
     dicom.image(**change)
     assert countCtPasses(dicom.folder).acquisitions[0].acquisition.kind is kind
+
+
+def enhancedCt(dicom, ctDataset, number: int, time: str, event: str, kind: str) -> Path:  # type: ignore[no-untyped-def]
+    """A multi-frame CT with ten 2 mm frames."""
+
+    def part(sequence: str, **values: object) -> Dataset:
+        group, item = Dataset(), Dataset()
+        for name, value in values.items():
+            setattr(item, name, value)
+        setattr(group, sequence, [item])
+        return group
+
+    shared = Dataset()
+    for piece in (
+        part("CTAcquisitionTypeSequence", AcquisitionType=kind),
+        part("IrradiationEventIdentificationSequence", IrradiationEventUID=event),
+        part("CTExposureSequence", CTDIvol=6.0),
+        part("PixelMeasuresSequence", SliceThickness=2.0),
+    ):
+        shared.update(piece)
+    frames = [part("PlanePositionSequence", ImagePositionPatient=[0, 0, -2.0 * index]) for index in range(10)]
+    given = {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.2.1", "ImageType": ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"], "NumberOfFrames": 10}
+    removed = dict.fromkeys(("CTDIvol", "ImagePositionPatient", "SliceThickness", "AcquisitionTime", "AcquisitionDate"))
+    groups = {"SharedFunctionalGroupsSequence": [shared], "PerFrameFunctionalGroupsSequence": frames}
+    moment = {"AcquisitionNumber": number, "AcquisitionDateTime": f"20260504{time}"}
+    path: Path = dicom.save(ctDataset(**given, **removed, **groups, **moment))
+    return path
+
+
+def test_enhancedCt(dicom, ctDataset) -> None:  # type: ignore[no-untyped-def]
+    enhancedCt(dicom, ctDataset, 1, "085900", "1.7.0", "CONSTANT_ANGLE")
+    enhancedCt(dicom, ctDataset, 2, "090000", "1.7.1", "SPIRAL")
+    enhancedCt(dicom, ctDataset, 2, "090000", "1.7.1", "SPIRAL")
+    enhancedCt(dicom, ctDataset, 3, "091000", "1.7.2", "FREE")
+    count = countCtPasses(dicom.folder)
+    assert (count.passCount, count.localizerCount, count.separateCount) == (1, 1, 1)
+    scan = count.passes[0].acquisition
+    assert (scan.key, scan.kind, scan.imageCount, scan.scanLengthMm) == ("1.7.1", AcquisitionKind.SPIRAL, 2, 20.0)
+    assert scan.dlpMGyCm == pytest.approx(12.0)
 
 
 def test_reportAndImagesAreJoinedByEvent(dicom) -> None:  # type: ignore[no-untyped-def]

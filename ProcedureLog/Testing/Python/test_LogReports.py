@@ -151,6 +151,12 @@ def test_outcomes(tmp_path: Path) -> None:
         assert recordOf(store).hasComplication is False
         store.addEvent(EventKind.COMPLICATION, text="haematoma", values={"grading": "CIRSE 2017", "grade": "1"})
         assert recordOf(store).hasComplication is True
+        store.setDetail("complicationGrade", "2")
+        assert any("no named grading" in warning for warning in recordOf(store).warnings)
+        store.setDetail("complicationGrading", "Clavien-Dindo")
+        assert any("'2' is no grade of Clavien-Dindo" in warning for warning in recordOf(store).warnings)
+        store.setDetail("complicationGrade", "II")
+        assert recordOf(store).warnings == ()
     checkGrade("Clavien-Dindo", "IIIa")
     for grading, grade in (("Clavien-Dindo", "9"), ("mine", "1")):
         with pytest.raises(ValueError, match="grad"):
