@@ -81,7 +81,8 @@ def readFixedText(data: bytes) -> str:
 
 
 def _wireMatrix(matrix: FloatArray) -> list[float]:
-    return [float(value) for value in np.asarray(matrix, float)[:3, :4].T.ravel()]
+    (a, b, c, d), (e, f, g, h), (i, j, k, m) = np.asarray(matrix, float)[:3].tolist()
+    return [a, e, i, b, f, j, c, g, k, d, h, m]
 
 
 def _readMatrix(values: tuple[float, ...]) -> FloatArray:
@@ -275,6 +276,13 @@ def encodeContent(message: OpenIGTLinkMessage) -> Parts:
 
     :raises ValueError: when a value does not fit the format.
     """
+    try:
+        return _encodeContent(message)
+    except (OverflowError, struct.error) as error:
+        raise ValueError(f"{message.messageType} {message.deviceName} holds a number that the format cannot carry: {error}.") from error
+
+
+def _encodeContent(message: OpenIGTLinkMessage) -> Parts:
     if isinstance(message, TransformMessage):
         return [_MATRIX.pack(*_wireMatrix(message.matrix))]
     if isinstance(message, ImageMessage):

@@ -196,6 +196,10 @@ def testWhatCannotBeSentIsRefusedWithAReason():
         encodeMessage(ImageMessage("I", np.zeros((2, 2), np.uint8), np.eye(4)))
     with pytest.raises(ValueError, match="too large"):
         encodeMessage(ImageMessage("I", np.zeros((1, 1, 70000), np.uint8), np.eye(4)))
+    with pytest.raises(ValueError, match="TRANSFORM Far holds a number"):
+        encodeMessage(TransformMessage("Far", np.diag([1e300, 1, 1, 1])))
+    with pytest.raises(ValueError, match="STATUS S holds a number"):
+        encodeMessage(StatusMessage("S", 70000))
     with pytest.raises(ValueError, match="Header version 3"):
         encodeMessage(GetStatusMessage(""), 3)
 
