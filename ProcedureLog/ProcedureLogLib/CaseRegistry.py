@@ -43,6 +43,9 @@ class CaseRegistry:
                 self._connection.execute("PRAGMA journal_mode=WAL")
             columns = ", ".join(f'"{name}" {"REAL" if name in NUMBER_COLUMNS else "TEXT"}' for name in ALL_COLUMNS if name != "caseId")
             self._connection.execute(f'CREATE TABLE IF NOT EXISTS procedures ("caseId" TEXT PRIMARY KEY, {columns}) WITHOUT ROWID')
+            present = {row[1] for row in self._connection.execute("PRAGMA table_info(procedures)")}
+            for name in (name for name in ALL_COLUMNS if name not in present):  # a registry of an earlier version
+                self._connection.execute(f'ALTER TABLE procedures ADD COLUMN "{name}" {"REAL" if name in NUMBER_COLUMNS else "TEXT"}')
             for name in ("group", "operator", "level", "day"):
                 self._connection.execute(f'CREATE INDEX IF NOT EXISTS "by_{name}" ON procedures ("{name}")')
         except sqlite3.Error as error:

@@ -8,6 +8,7 @@ from typing import Any
 from .DicomHeader import DamagedDicom, DicomHeader
 
 ENHANCED_CLASSES = ("1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")
+NUMBERS = {"ctdiVol": ("CTExposureSequence", "CTDIvol"), "pitch": ("CTTableDynamicsSequence", "SpiralPitchFactor")}
 GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
 
 
@@ -40,16 +41,12 @@ def _found(groups: list[Any]) -> dict[str, str | float]:
     events = _texts(groups, "IrradiationEventIdentificationSequence", "IrradiationEventUID")
     if events:
         values["irradiationEventUid"] = "\\".join(dict.fromkeys(events))
-    for name, sequence, keyword in (
-        ("ctdiVol", "CTExposureSequence", "CTDIvol"),
-        ("pitch", "CTTableDynamicsSequence", "SpiralPitchFactor"),
-    ):
+    for name, (sequence, keyword) in NUMBERS.items():
         numbers = [float(text) for text in _texts(groups, sequence, keyword)]
         if numbers:
             values[name] = sum(numbers) / len(numbers)
-    places = sorted(
-        float(position[2]) for position in _values(groups, "PlanePositionSequence", "ImagePositionPatient") if len(position) == 3
-    )
+    positions = _values(groups, "PlanePositionSequence", "ImagePositionPatient")
+    places = sorted(float(position[2]) for position in positions if len(position) == 3)
     thicknesses = _texts(groups, "PixelMeasuresSequence", "SliceThickness")
     if places:
         one = float(thicknesses[0]) if thicknesses else 0.0

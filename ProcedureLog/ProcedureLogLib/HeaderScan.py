@@ -94,7 +94,7 @@ def scanHeaders(place: str | Path | Iterable[str | Path], workers: int = 1, prog
 
 
 def _executor(workers: int, fileCount: int) -> Executor:
-    """Threads wait for slow disks at no cost; processes share the work of parsing but take as long to start as thousands of files to read."""
+    """Threads wait for slow disks at no cost; processes share the parsing but take as long to start as thousands of files."""
     if fileCount < PROCESS_FILES or "python" not in os.path.basename(sys.executable or "").lower():
         return ThreadPoolExecutor(workers)
     method = "forkserver" if sys.platform.startswith("linux") else "spawn"

@@ -1,7 +1,8 @@
 """Procedure log: header scan beside pydicom, durable events beside plain SQLite, cohort table and registry at three sizes.
 
 The peer of the header scan is a pydicom loop that stops before pixels and reads only the needed tags, with the same number of workers (as
-processes, its best); both must give the same answer. Ours shares few files among threads and many among processes. Figures are medians of interleaved runs on warm files.
+processes, its best); both must give the same answer. Ours shares few files among threads and many
+among processes. Figures are medians of interleaved runs on warm files.
 """
 
 from __future__ import annotations

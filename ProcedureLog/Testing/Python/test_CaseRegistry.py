@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +57,18 @@ def test_sameCaseReplacesItsLine() -> None:
         assert registry.count() == 5 and registry.count({"roomMin": None}) == 1
         columns = registry.columns(["roomMin", "level", "group"])
         assert np.isnan(columns["roomMin"]).sum() == 1 and set(columns["level"]) == {""}
+
+
+def test_registryOfAnEarlierVersionGetsItsNewColumns(tmp_path: Path) -> None:
+    path = tmp_path / "old.sqlite"
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute('CREATE TABLE procedures ("caseId" TEXT PRIMARY KEY, "day" TEXT, "group" TEXT, "operator" TEXT, "level" TEXT)')
+        connection.execute("INSERT INTO procedures VALUES ('1', '2026-01-01', 'fusion', 'A', 'L4-L5')")
+        connection.commit()
+    with CaseRegistry(path) as registry:
+        assert registry.rows()[0]["group"] == "fusion" and registry.rows()[0]["countingRule"] is None
+        registry.addSummaries(publishedRows())
+        assert registry.count() == 13
 
 
 def test_csvRoundTrip(tmp_path: Path) -> None:
