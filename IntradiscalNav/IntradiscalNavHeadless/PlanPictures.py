@@ -96,7 +96,9 @@ def drawView(
         draw.ellipse([b[0] - 3, b[1] - 3, b[0] + 3, b[1] + 3], outline=color, width=2)
         draw.ellipse([a[0] - 2, a[1] - 2, a[0] + 2, a[1] + 2], fill=color)
     _scaleBar(draw, width, height, pixelMm)
-    for text, at in zip(view.edgeTexts, ((4, height // 2 - 6), (width - 12, height // 2 - 6), (width // 2, 2), (width // 2, height - 14))):
+    for text, at in zip(
+        view.edgeTexts, ((4, height // 2 - 6), (width - 12, height // 2 - 6), (width // 2, 16 if title else 2), (width // 2, height - 14))
+    ):
         draw.text(at, text, fill=(255, 255, 255))
     if title:
         draw.text((4, 2), title, fill=(255, 255, 255))

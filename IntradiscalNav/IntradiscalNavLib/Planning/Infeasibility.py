@@ -14,7 +14,7 @@ from IntradiscalNavLib.Planning.PathEvaluation import trajectoryFrom
 from IntradiscalNavLib.Planning.PathMeasures import PathMeasures, hardLimits, measurePaths
 from IntradiscalNavLib.Planning.PlanContext import PlanContext, preparePlan
 from IntradiscalNavLib.Planning.RayMarching import marchClearance
-from IntradiscalNavLib.Planning.Trajectory import Trajectory
+from IntradiscalNavLib.Planning.Trajectory import HardLimit, Trajectory
 from IntradiscalNavLib.Planning.TrajectoryAngles import pathAngles
 from IntradiscalNavLib.Planning.TrajectoryScore import scorePaths
 
@@ -22,8 +22,10 @@ FloatArray = npt.NDArray[np.float64]
 
 MM_PER_UNIT = {"mm": 1.0, "deg": 3.0, "of its half size": 0.25, "yes": 0.1}
 """How much of each unit weighs like one millimetre of missing clearance."""
-LENGTH_MM = 5.0
+LENGTH_MM = 10.0
 """A needle too short by this much weighs like one millimetre of missing clearance: a longer needle exists."""
+BONE_WEIGHT = 4.0
+"""A millimetre of bone in the way weighs like four of a nerve's margin: a margin can be weighed, bone cannot be passed."""
 LONGER_MM = 40.0
 """Paths up to this much too long are looked at, so that "a longer needle would do" can be said."""
 MIN_ENTRIES = 6000
@@ -90,7 +92,7 @@ def _nearCandidates(context: PlanContext, entries: FloatArray) -> tuple[npt.NDAr
         rows.append(
             np.stack(
                 [
-                    np.maximum(-clearance.astype(float) / UNITS_PER_MM, 0.0),
+                    2.0 * np.maximum(-clearance.astype(float) / UNITS_PER_MM, 0.0),
                     np.maximum(angles.lengthMm - p.maxLengthMm, 0.0) / LENGTH_MM,
                     np.maximum(np.maximum(low - angles.medialInclinationDeg, angles.medialInclinationDeg - high), 0.0) / MM_PER_UNIT["deg"],
                     np.maximum(np.abs(angles.caudalTiltDeg) - p.maxTiltDeg, 0.0) / MM_PER_UNIT["deg"],
@@ -108,14 +110,20 @@ def _nearCandidates(context: PlanContext, entries: FloatArray) -> tuple[npt.NDAr
     return flat % len(entries), flat // len(entries)
 
 
+def _weight(limit: HardLimit) -> float:
+    """Shortfall of a limit in millimetres of missing clearance."""
+    if limit.name == "bone":
+        return BONE_WEIGHT * limit.shortfall
+    return limit.shortfall / (LENGTH_MM if limit.name == "length" else MM_PER_UNIT[limit.unit])
+
+
 def _summarise(context: PlanContext, measures: PathMeasures) -> Infeasibility:
     crossing = crossesBone(context, measures.entries, measures.targets, context.parameters.recheckStepMm)
     missing = np.zeros(len(measures.entries))
     single: dict[str, tuple[float, int]] = {}
     for n in range(len(measures.entries)):
         failing = [limit for limit in hardLimits(context, measures, n) if not limit.met]
-        missing[n] = sum(limit.shortfall / (LENGTH_MM if limit.name == "length" else MM_PER_UNIT[limit.unit]) for limit in failing)
-        missing[n] += 0.25 * crossing[n]
+        missing[n] = sum(_weight(limit) for limit in failing) + 0.5 * crossing[n]
         if len(failing) == 1 and (not crossing[n] or failing[0].name == "bone"):
             name = failing[0].name
             if name not in single or failing[0].shortfall < single[name][0]:

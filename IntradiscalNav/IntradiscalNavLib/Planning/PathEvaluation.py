@@ -8,7 +8,7 @@ import numpy.typing as npt
 from IntradiscalNavLib.Planning.PathMeasures import PathMeasures, hardLimits, measurePaths
 from IntradiscalNavLib.Planning.PlanContext import PlanContext
 from IntradiscalNavLib.Planning.SkinPatch import REACHABLE, REASON_TEXT, distanceAlongSkin
-from IntradiscalNavLib.Planning.Trajectory import Trajectory
+from IntradiscalNavLib.Planning.Trajectory import Trajectory, shortfallText
 from IntradiscalNavLib.Planning.TrajectoryScore import Scores, scorePaths
 
 DRAG_DRAWS = 48
@@ -71,6 +71,6 @@ def _limitedBy(context: PlanContext, measures: PathMeasures, limits: tuple, n: i
     if worst.name == "entry on reachable skin":
         worst = min((limit for limit in limits if limit.name != worst.name), key=lambda limit: limit.slack / scale[limit.unit])
     reachable = measures.reason[n] == REACHABLE
-    verb = f"fails by {worst.shortfall:.1f}" if not worst.met else f"has {worst.slack:.1f}"
+    verb = f"fails by {shortfallText(worst.shortfall)}" if not worst.met else f"has {worst.slack:.1f}"
     tail = "" if worst.met else ("" if reachable else "; the entry is not reachable")
     return f"{worst.name} {verb} {worst.unit}{' to spare' if worst.met else ''}{tail}"

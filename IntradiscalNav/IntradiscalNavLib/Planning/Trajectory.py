@@ -11,6 +11,11 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float64]
 
 
+def shortfallText(value: float) -> str:
+    """A shortfall in words: never "0.0" when something fails."""
+    return f"{value:.1f}" if value >= 0.1 else f"{max(value, 0.01):.2f}"
+
+
 @dataclass(frozen=True)
 class HardLimit:
     """One hard limit of a path: its value, the limit, whether a value must be at least ("min") or at most ("max") that, and by how much
@@ -40,7 +45,7 @@ class HardLimit:
     def sentence(self) -> str:
         """What the limit says, in words."""
         relation = "at least" if self.sense == "min" else "at most"
-        verdict = "met" if self.met else f"fails by {self.shortfall:.1f} {self.unit}"
+        verdict = "met" if self.met else f"fails by {shortfallText(self.shortfall)} {self.unit}"
         return f"{self.name}: {self.value:.1f} {self.unit}, {relation} {self.limit:.1f}: {verdict}"
 
 

@@ -59,8 +59,8 @@ def run(*arguments):
 def test_onePatientGivesPageJsonAndTable(files, tmp_path):
     out = tmp_path / "plan"
     result = run(
-        files / "ct.nii.gz", "--segmentation", files / "labels.nii.gz", "--names", files / "names.json", "--parameters", files / "fast.json",
-        "--level", "L4-L5", "--side", "both", "--session", "--output", out, "--json",
+        files / "ct.nii.gz", "--segmentation", files / "labels.nii.gz", "--names", files / "names.json",
+        "--parameters", files / "fast.json", "--level", "L4-L5", "--side", "both", "--session", "--output", out, "--json",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     printed = json.loads(result.stdout)
