@@ -14,7 +14,7 @@ from IntradiscalNavLib.Recording.CaseFolder import CaseFolder
 from IntradiscalNavLib.Recording.ForeignRecording import ENDINGS, readForeignRecording
 from IntradiscalNavLib.Recording.NavigationMetrics import PlannedPath
 from IntradiscalNavLib.Recording.ProcedureReview import ProcedureReview, reviewProcedure
-from IntradiscalNavLib.Recording.RecordedProcedure import takeApart
+from IntradiscalNavLib.Recording.RecordedProcedure import RecordedProcedure, takeApart
 from IntradiscalNavLib.Recording.RecordFormat import JsonRecord, Record, RecordKind
 from IntradiscalNavLib.Recording.RecordingReader import RecordingReader
 from IntradiscalNavLib.Recording.SceneDocuments import DocumentRole, readDocument
@@ -44,7 +44,12 @@ def findCases(folder: pathlib.Path) -> list[pathlib.Path]:
 
 
 def reviewCase(path: pathlib.Path) -> ProcedureReview:
-    """Review one case.
+    """Review one case; see `reviewWithRecording` for the errors."""
+    return reviewWithRecording(path)[0]
+
+
+def reviewWithRecording(path: pathlib.Path) -> tuple[ProcedureReview, RecordedProcedure]:
+    """Review one case, and hand over the recording it was measured on.
 
     :raises ValueError: when it is nothing that can be reviewed, or is damaged, with the reason.
     """
@@ -57,11 +62,12 @@ def reviewCase(path: pathlib.Path) -> ProcedureReview:
         host.loadScene(path)
         return reviewScene(host, path.stem)
     if path.name.lower().endswith(ENDINGS):
-        return reviewProcedure(path.name, readForeignRecording(path))
+        recorded = readForeignRecording(path)
+        return reviewProcedure(path.name, recorded), recorded
     raise ValueError(f"{path} can't be reviewed: give a scene (.mrb, .mrml), a case folder, or a PLUS recording ({', '.join(ENDINGS)}).")
 
 
-def _reviewFolder(folder: pathlib.Path) -> ProcedureReview:
+def _reviewFolder(folder: pathlib.Path) -> tuple[ProcedureReview, RecordedProcedure]:
     """A case folder: the raw recording leads (full time stamps); what it lacks comes from the newest whole scene."""
     case = CaseFolder(folder) if (folder / "case.json").is_file() else None
     recordings = [folder] if (folder / "recording.json").is_file() else list(case.recordingFolders() if case else ())
@@ -76,27 +82,29 @@ def _reviewFolder(folder: pathlib.Path) -> ProcedureReview:
     if not recordings:
         raise ValueError(f"The case folder {folder} holds neither a recording nor a scene.")
     reader = RecordingReader(recordings[-1], withPixels=False)
+    recorded = takeApart(reader)
     review = reviewProcedure(
         folder.name,
-        takeApart(reader),
+        recorded,
         plan=_plan(documents.get(DocumentRole.PLAN)),
         registration=_registration(documents.get(DocumentRole.REGISTRATION)),
         lastCt=(documents.get(DocumentRole.METRICS) or {}).get("lastCt"),
     )
     earlier = len(recordings) - 1
-    return _withRemarks(review, [*reader.problems, *([f"{earlier} earlier recordings were left out"] if earlier else [])])
+    return _withRemarks(review, [*reader.problems, *([f"{earlier} earlier recordings were left out"] if earlier else [])]), recorded
 
 
-def reviewScene(host: SceneHost, name: str) -> ProcedureReview:
+def reviewScene(host: SceneHost, name: str) -> tuple[ProcedureReview, RecordedProcedure]:
     """Review the loaded scene: ours, or one that plain Slicer or SlicerIGT recorded."""
     documents = _documents(host)
     browsers = sequenceBrowsers(host.scene)
     records: list[Record] = list(_fixedTransforms(documents))
     for browser in browsers[:1]:
         records += list(readSequences(browser))
+    recorded = takeApart(records)
     review = reviewProcedure(
         name,
-        takeApart(records),
+        recorded,
         plan=_plan(documents[DocumentRole.PLAN]),
         registration=_registration(documents[DocumentRole.REGISTRATION]),
         lastCt=(documents[DocumentRole.METRICS] or {}).get("lastCt"),
@@ -106,7 +114,7 @@ def reviewScene(host: SceneHost, name: str) -> ProcedureReview:
         remarks.append(f"{len(browsers) - 1} further recordings of the scene were left out")
     if not host.scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode"):
         remarks.append("the scene holds no CT")
-    return _withRemarks(review, remarks)
+    return _withRemarks(review, remarks), recorded
 
 
 def _documents(host: SceneHost) -> dict[DocumentRole, dict[str, Any] | None]:

@@ -10,6 +10,7 @@ import typer
 
 from IntradiscalNavHeadless import (
     CohortCommand,
+    CompareCommand,
     DemoCommand,
     LogCommand,
     PlanCommand,
@@ -56,6 +57,7 @@ app.command("replay")(ReplayCommand.replay)
 app.command("register")(RegisterCommand.register)
 app.command("plan")(PlanCommand.plan)
 app.command("review")(ReviewCommand.review)
+app.command("compare")(CompareCommand.compare)
 app.add_typer(LogCommand.logApp, name="log")
 app.add_typer(CohortCommand.cohortApp, name="cohort")
 

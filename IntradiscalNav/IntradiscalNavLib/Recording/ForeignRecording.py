@@ -5,7 +5,6 @@ from __future__ import annotations
 import pathlib
 
 import numpy as np
-import numpy.typing as npt
 
 from IntradiscalNavLib.Recording.RecordedProcedure import PoseSeries, RecordedProcedure
 from IntradiscalNavLib.Simulation.PlusRecording import readPlusRecording
