@@ -123,7 +123,7 @@ def checkSweep(points: BonePoints) -> None:
             "sweep along the spine over two levels or more."
         )
     centred = points.pointsReference - points.pointsReference.mean(axis=0)
-    spread = np.linalg.svd(centred, compute_uv=False) / np.sqrt(len(points))
+    spread = np.sqrt(np.maximum(np.linalg.eigvalsh(centred.T @ centred / len(points))[::-1], 0.0))
     if spread[0] * np.sqrt(12.0) < MINIMUM_EXTENT_MM or spread[1] * np.sqrt(12.0) < MINIMUM_EXTENT_MM:
         raise SweepTooSmallError(
             f"The bone points span only {spread[0] * np.sqrt(12.0):.0f} x {spread[1] * np.sqrt(12.0):.0f} mm: "

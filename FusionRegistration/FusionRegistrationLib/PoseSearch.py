@@ -147,14 +147,17 @@ def refinePoses(
 def distinctBest(poses: Poses, count: int, withinMm: float, leverMm: float) -> Poses:
     """The cheapest poses no two of which lie closer than withinMm (rotations counted at a lever arm)."""
     order = np.argsort(poses.cost, kind="stable")
+    places, turns = poses.translationsMm[order], poses.rotations[order].reshape(len(order), 9)
+    # |Ra - Rb| = 2 sqrt(2) sin(angle / 2): over sqrt(2) nearly the angle in radians.
+    near = np.linalg.norm(places[:, None] - places[None], axis=2)
+    near += leverMm * np.sqrt(np.maximum(6.0 - 2.0 * turns @ turns.T, 0.0) / 2.0)
+    close = near < withinMm
+    free = np.ones(len(order), bool)
     kept: list[int] = []
-    for index in order:
-        if len(kept) == count:
-            break
-        if kept:
-            shift = np.linalg.norm(poses.translationsMm[kept] - poses.translationsMm[index], axis=1)
-            turn = leverMm * np.linalg.norm(poses.rotations[kept] - poses.rotations[index], axis=(1, 2)) / np.sqrt(2.0)
-            if (shift + turn < withinMm).any():
-                continue
-        kept.append(int(index))
+    for index in range(len(order)):
+        if free[index]:
+            kept.append(int(order[index]))
+            if len(kept) == count:
+                break
+            free &= ~close[index]
     return poses.take(np.array(kept, np.intp))

@@ -58,7 +58,7 @@ class SurfaceRegistrationParameters:
         ),
     )
     refinement: RefinementParameters = dataclasses.field(default_factory=RefinementParameters)
-    maximumPoints: int = 4000
+    maximumPoints: int = 3000
     holdOutShare: float = 0.15
     minimumInlierShare: float = 0.5
     maximumHoldOutMm: float = 2.0

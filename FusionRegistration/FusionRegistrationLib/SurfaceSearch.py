@@ -40,12 +40,12 @@ class SearchParameters:
 
     radiusMm: float = 30.0
     radiusDeg: float = 30.0
-    starts: int = 384
+    starts: int = 320
     stages: tuple[SearchStage, ...] = (
-        SearchStage(points=64, scalesMm=(8.0, 6.0, 3), keep=96, apartMm=0.0, coarse=True),
-        SearchStage(points=128, scalesMm=(6.0, 3.5, 4), keep=20, apartMm=1.0, coarse=True),
-        SearchStage(points=256, scalesMm=(3.5, 2.0, 5), keep=5, apartMm=1.0, coarse=True),
-        SearchStage(points=800, scalesMm=(2.0, 1.5, 4), keep=5, apartMm=0.5, coarse=False),
+        SearchStage(points=56, scalesMm=(8.0, 6.0, 3), keep=80, apartMm=0.0, coarse=True),
+        SearchStage(points=112, scalesMm=(6.0, 3.5, 4), keep=16, apartMm=1.0, coarse=True),
+        SearchStage(points=256, scalesMm=(3.5, 2.0, 5), keep=4, apartMm=1.0, coarse=True),
+        SearchStage(points=640, scalesMm=(2.0, 1.5, 4), keep=4, apartMm=0.5, coarse=False),
     )
 
 

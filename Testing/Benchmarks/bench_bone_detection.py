@@ -78,13 +78,13 @@ def main() -> None:
         everything += frames[curved]
         results += found
     figures["all"] = printScore("ours, all", scoreDetections(everything, results))
-    figures["phaseSymmetryLinear"] = printScore(
-        "phase symmetry, linear", scoreDetections(frames[False], [peer(frame) for frame in frames[False]])
-    )
+    found = [peer(frame) for frame in frames[False]]
+    figures["phaseSymmetryLinear"] = printScore("phase symmetry, linear", scoreDetections(frames[False], found))
     for name, method, groups in (("ours", ours, (False, True)), ("phase symmetry", peer, (False,))):
         shares = [len(method(frame)[0]) / frame.geometry.lineCount for curved in groups for frame in empty[curved]]
         print(
-            f"  without bone, {name}: {np.count_nonzero(shares)} of {len(shares)} frames show a surface, {100 * np.mean(shares):.1f} % of the lines"
+            f"  without bone, {name}: {np.count_nonzero(shares)} of {len(shares)} frames show a surface, "
+            f"{100 * np.mean(shares):.1f} % of the lines"
         )
         figures[f"falseSurface {name}"] = {"frames": float(np.mean(np.array(shares) > 0)), "lines": float(np.mean(shares))}
     times: dict[str, list[float]] = {"ours, linear": [], "ours, curved": [], "phase symmetry": []}

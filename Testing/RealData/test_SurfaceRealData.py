@@ -141,7 +141,8 @@ def test_phantomSweepDoesNotFitAStrangersSpine(spineSweep, ct):
 @pytest.mark.parametrize("which", ["tuning", "heldOut"])
 def test_meshesOfRealVertebrae(realData, which):
     """Simulated sweeps over two patients' vertebrae: found from 30 mm and 30 deg, level alternatives rejected."""
-    from SurfaceCases import DenseSpine, Hardness, heldOutSpine, makeSweep, startNear, surfaceOf, targetErrors, tuningSpine
+    from SpineMeshes import heldOutSpine, surfaceOf, tuningSpine
+    from SurfaceCases import DenseSpine, Hardness, makeSweep, startNear, targetErrors
 
     assert (realData / "mesh").is_dir()
     spine = tuningSpine() if which == "tuning" else heldOutSpine()

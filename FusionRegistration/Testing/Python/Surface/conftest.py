@@ -36,7 +36,8 @@ def phantomLabelSurface(phantom):
 @pytest.fixture(scope="session")
 def spineCases(phantom):
     """(spine, dense points, surface) of the phantom's L1-L5."""
-    from SurfaceCases import DenseSpine, spineOfLabels, surfaceOf
+    from SpineMeshes import spineOfLabels, surfaceOf
+    from SurfaceCases import DenseSpine
 
     spine = spineOfLabels(phantom.labels, phantom.ijkToRas)
     return spine, DenseSpine(spine, perMm2=2.0), surfaceOf(spine, 0.9).prepare()

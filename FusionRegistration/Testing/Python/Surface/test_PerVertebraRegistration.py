@@ -2,26 +2,19 @@
 
 import numpy as np
 import pytest
-from SurfaceCases import Hardness, makeSweep, spineOf
+from SpineMeshes import bentSpine
+from SurfaceCases import Hardness, makeSweep
 
 from FusionRegistrationLib.BoneSurface import BoneSurface
 from FusionRegistrationLib.PerVertebraRegistration import movedDiscs, registerPerVertebra
-from FusionRegistrationLib.PoseSearch import rotationsFromVectors
-from FusionRegistrationLib.RigidTransform import invertRigid, rigidFrom, rotationAngleDeg, transformPoints
+from FusionRegistrationLib.RigidTransform import invertRigid, rotationAngleDeg, transformPoints
 from FusionRegistrationLib.SurfaceRegistration import SurfaceRegistrationParameters, registerSurface
 
 
 def _bentCase(spineCases, seed, degrees, millimetres, middleLevel=2.0, levelCount=4.5):
     spine, dense, surface = spineCases
     random = np.random.default_rng(seed)
-    motions = [np.eye(4)]
-    for above, below in zip(spine.centres[:-1], spine.centres[1:]):
-        middle = (above + below) / 2.0
-        rotation = rotationsFromVectors(random.normal(0.0, np.radians(degrees) / np.sqrt(3.0), (1, 3)))[0]
-        shift = random.normal(0.0, millimetres / np.sqrt(3.0), 3)
-        motions.append(motions[-1] @ rigidFrom(rotation, middle - rotation @ middle + shift))
-    moved = [transformPoints(motion, points) for motion, points in zip(motions, spine.points)]
-    bent = spineOf(spine.names, moved, list(spine.triangles))
+    bent, motions = bentSpine(spine, random, degrees, millimetres)
     sweep = makeSweep(bent, dense.moved(motions), random, Hardness(levelCount=levelCount, outlierShare=0.15), middleLevel)
     quiet = SurfaceRegistrationParameters(checkLevels=False)
     rigid = registerSurface(sweep.points, surface, initialReferenceToRas=sweep.referenceToRas, parameters=quiet)

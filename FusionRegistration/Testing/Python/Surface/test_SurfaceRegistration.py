@@ -5,7 +5,8 @@ import json
 
 import numpy as np
 import pytest
-from SurfaceCases import Hardness, makeSweep, startNear, surfaceOf, targetErrors
+from SpineMeshes import surfaceOf
+from SurfaceCases import Hardness, makeSweep, startNear, targetErrors
 
 from FusionRegistrationLib.BonePoints import BonePoints, NoBoneError, SweepTooSmallError, joinBonePoints
 from FusionRegistrationLib.LevelCheck import LevelAlternative, judgeLevels
