@@ -13,11 +13,12 @@ import numpy.typing as npt
 from .Cohort import CohortRow, CohortTable, pText
 from .CurvePlot import doseDrawing, learningCurveDrawing
 from .GroupPlot import groupDrawing
-from .HtmlPage import htmlPage, htmlTable, writeWhole
+from .HtmlPage import htmlPage, htmlTable
 from .LearningCurve import failureCurves, learningCurves
 from .ProcedureSummary import NUMBER
 from .SampleSize import SampleSize
 from .SvgDrawing import SvgDrawing
+from .WholeFile import writeWhole
 
 Columns = Mapping[str, npt.NDArray[Any]]
 

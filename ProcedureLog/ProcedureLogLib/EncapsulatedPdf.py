@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from .HtmlPage import writeWhole
+from .WholeFile import writeWhole
 
 ENCAPSULATED_PDF = "1.2.840.10008.5.1.4.1.1.104.1"
 EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
@@ -78,19 +77,3 @@ def htmlPage(title: str, subtitle: str, sections: Iterable[tuple[str, str]]) -> 
         f"<title>{escape(title)}</title><style>{STYLE}</style></head><body><h1>{escape(title)}</h1><p class=sub>{escape(subtitle)}</p>"
         f"{body}</body></html>\n"
     )
-
-
-def writeWhole(path: str | Path, data: str | bytes) -> Path:
-    """Write a file so that it is there whole or not at all (temporary name, sync, rename)."""
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
-        with open(partial, "wb") as handle:
-            handle.write(data.encode("utf-8") if isinstance(data, str) else data)
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
-    return target

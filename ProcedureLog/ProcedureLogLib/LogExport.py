@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from .Clock import Duration
-from .HtmlPage import writeWhole
 from .LogTable import TABLE_COLUMNS, rows
 from .ProcedureEvent import ProcedureEvent, eventFromJson, eventToJson
 from .ProcedureRecord import OPERATIVE_TO_INJECTION, OPERATIVE_TO_LAST_IMAGE, ROOM_TIME, ProcedureRecord, recordOf
 from .ProcedureStore import ProcedureStore
 from .ProcedureSummary import summaryOf
+from .WholeFile import writeWhole
 
 FORMAT = "procedure-log"
 FORMAT_VERSION = 1

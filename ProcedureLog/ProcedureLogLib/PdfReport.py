@@ -10,12 +10,12 @@ from typing import Any
 
 from .Cohort import CohortTable
 from .CohortReport import Columns, curveDrawings, groupDrawings, sampleSizeRows, tableHeader, tableRows
-from .HtmlPage import writeWhole
 from .ProcedureRecord import ProcedureRecord
 from .ProcedureReport import FOOT, PASS_HEADER, detailRows, doseText, eventRows, keyFigures, passRows, timeRows
 from .SampleSize import SampleSize
 from .SvgDrawing import Circle, Label, Line, Rectangle, SvgDrawing
 from .TimelinePlot import timelineDrawing
+from .WholeFile import writeWhole
 
 PAGE_WIDTH = 595.28 - 2 * 42
 ACCENT = "#1f6f8b"

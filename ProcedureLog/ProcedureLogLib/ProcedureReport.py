@@ -7,11 +7,12 @@ from html import escape
 from pathlib import Path
 
 from .Clock import Duration
-from .HtmlPage import htmlCards, htmlDoubts, htmlFigure, htmlPage, htmlTable, writeWhole
+from .HtmlPage import htmlCards, htmlDoubts, htmlFigure, htmlPage, htmlTable
 from .ProcedureDetails import FIELDS
 from .ProcedureEvent import EventKind, ProcedureEvent
 from .ProcedureRecord import OPERATIVE_TO_INJECTION, OPERATIVE_TO_LAST_IMAGE, ROOM_TIME, ProcedureRecord
 from .TimelinePlot import timelineDrawing
+from .WholeFile import writeWhole
 
 EVENT_NAMES: Mapping[EventKind, str] = {
     EventKind.PATIENT_IN: "Patient in the room",

@@ -25,9 +25,11 @@ from .FolderLock import folderLock
 from .ProcedureDetails import checkDetail, checkInjection
 from .ProcedureEvent import EventKind, EventSource, ProcedureEvent, checkedValues, eventFromJson, eventToJson
 from .StoreRecovery import RecoveryReport, recoverDatabase
+from .WholeFile import writeWhole
 
 DATABASE_FILE = "procedure.sqlite"
 JOURNAL_FILE = "procedure-journal.jsonl"
+CASE_FILE = "procedure-case.json"
 SCHEMA_VERSION = 1
 
 SCHEMA = """
@@ -112,14 +114,25 @@ class ProcedureStore:
             pseudonym = self._meta("pseudonym")
             if given is not None and found is not None and given.pseudonym != found.pseudonym:
                 raise RuntimeError(f"{self.folder} already holds case '{found.pseudonym}'; choose another folder for '{given.pseudonym}'")
-            if found is None and (isNew or not pseudonym):
+            named = self._readCaseFile()
+            if found is None and not named and not pseudonym and isNew:
                 found = given or createIdentity()
                 writeIdentity(found, self.folder)
-            if not pseudonym:
-                name = found.pseudonym if found is not None else "unknown"
-                rows = [("pseudonym", name), ("schemaVersion", str(SCHEMA_VERSION)), ("caseId", uuid.uuid4().hex)]
+            if not pseudonym or not named:
+                pseudonym = pseudonym or named.get("pseudonym") or (found.pseudonym if found is not None else "unknown")
+                caseId = self._meta("caseId") or named.get("caseId") or uuid.uuid4().hex
+                rows = [("pseudonym", pseudonym), ("schemaVersion", str(SCHEMA_VERSION)), ("caseId", caseId)]
                 self._connection.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", rows)
+                writeWhole(self.folder / CASE_FILE, json.dumps({"caseId": caseId, "pseudonym": pseudonym}))
             return found
+
+    def _readCaseFile(self) -> dict[str, str]:
+        """Name and number of the case beside the database, so that a rebuilt one keeps them; empty where there is none."""
+        try:
+            content = json.loads((self.folder / CASE_FILE).read_text(encoding="utf-8"))
+            return {"caseId": str(content["caseId"]), "pseudonym": str(content["pseudonym"])}
+        except (OSError, ValueError, KeyError, TypeError):
+            return {}
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from .HtmlPage import writeWhole
 from .LogExport import csvText
 from .ProcedureDetails import FIELD_BY_NAME
 from .ProcedureSummary import ALL_COLUMNS, COLUMN_BY_NAME, NUMBER_COLUMNS
+from .WholeFile import writeWhole
 
 FORM = "procedure"
 DICTIONARY_HEADER = (

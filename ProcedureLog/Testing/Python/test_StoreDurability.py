@@ -133,6 +133,22 @@ def test_cutDatabaseIsRebuilt(tmp_path: Path, filledCase: Path, share: float) ->
         assert store.recovery.messages == ()
 
 
+@pytest.mark.parametrize("anonymous", [False, True])
+def test_rebuiltCaseKeepsItsNameAndStaysAnonymous(tmp_path: Path, filledCase: Path, anonymous: bool) -> None:
+    case = tmp_path / "case"
+    shutil.copytree(filledCase, case)
+    with ProcedureStore(case) as store:
+        name, number, shift = store.pseudonym, store.caseId, store.identity.dateShiftDays if store.identity else 0
+        if anonymous:
+            store.removeIdentity()
+    (case / DATABASE_FILE).write_bytes(b"gone")
+    with ProcedureStore(case) as store:
+        assert (store.pseudonym, store.caseId) == (name, number)
+        assert (store.identity is None) == anonymous  # never a new identity with another shift of dates
+        assert anonymous or (store.identity is not None and store.identity.dateShiftDays == shift)
+        assert len(store.events()) == 120
+
+
 def test_overwrittenDatabaseIsKeptAsideAndRebuilt(tmp_path: Path, filledCase: Path) -> None:
     case = tmp_path / "case"
     shutil.copytree(filledCase, case)
