@@ -14,8 +14,9 @@ from rich.table import Table
 
 from IntradiscalNavHeadless.CaseReview import reviewWithRecording
 from IntradiscalNavLib.Recording.RunComparison import RunComparison, compareRuns
-from ProcedureLogLib.HtmlPage import htmlPage, htmlTable, writeWhole
+from ProcedureLogLib.HtmlPage import htmlPage, htmlTable
 from ProcedureLogLib.SvgDrawing import SvgDrawing, niceTicks
+from ProcedureLogLib.WholeFile import writeWhole
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARGIN = 56.0
