@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from IntradiscalNavLib.Planning.NearestBone import nearestBone
 from IntradiscalNavLib.Planning.PathMeasures import PathMeasures, hardLimits, measurePaths
 from IntradiscalNavLib.Planning.PlanContext import PlanContext
 from IntradiscalNavLib.Planning.SkinPatch import REACHABLE, REASON_TEXT, distanceAlongSkin
-from IntradiscalNavLib.Planning.Trajectory import Trajectory, shortfallText
+from IntradiscalNavLib.Planning.Trajectory import HardLimit, Trajectory, shortfallText
 from IntradiscalNavLib.Planning.TrajectoryScore import Scores, scorePaths
 
 DRAG_DRAWS = 48
@@ -37,6 +38,9 @@ def trajectoryFrom(
     """Result object of path ``n`` of measured and scored paths."""
     limits = hardLimits(context, measures, n)
     violation = measures.violation
+    bone = ""
+    if not np.isnan(measures.nearestBonePoint[n]).any():
+        bone = nearestBone(context.anatomy, context.disc, measures.nearestBonePoint[n])
     trajectory = Trajectory(
         name=name,
         kind=context.kind,
@@ -56,13 +60,14 @@ def trajectoryFrom(
         violationProbability=float(violation.total[n]) if violation is not None else float("nan"),
         violationByCause={cause: float(value[n]) for cause, value in violation.byCause.items()} if violation is not None else {},
         ultrasound=measures.ultrasound.plane(n, context.axes, context.side) if measures.ultrasound is not None else None,
-        limitedBy=_limitedBy(context, measures, limits, n),
+        limitedBy=_limitedBy(context, measures, limits, n, bone),
+        nearestBone=bone,
         rechecked=rechecked,
     )
     return trajectory
 
 
-def _limitedBy(context: PlanContext, measures: PathMeasures, limits: tuple, n: int) -> str:
+def _limitedBy(context: PlanContext, measures: PathMeasures, limits: tuple[HardLimit, ...], n: int, bone: str) -> str:
     """The hard limit that fails most, or the one with the least room, in words."""
     scale = {"mm": 1.0, "deg": 4.0, "of its half size": 0.15, "yes": 0.2}
     worst = min(limits, key=lambda limit: limit.slack / scale[limit.unit])
@@ -73,4 +78,5 @@ def _limitedBy(context: PlanContext, measures: PathMeasures, limits: tuple, n: i
     reachable = measures.reason[n] == REACHABLE
     verb = f"fails by {shortfallText(worst.shortfall)}" if not worst.met else f"has {worst.slack:.1f}"
     tail = "" if worst.met else ("" if reachable else "; the entry is not reachable")
-    return f"{worst.name} {verb} {worst.unit}{' to spare' if worst.met else ''}{tail}"
+    what = f"bone ({bone})" if worst.name == "bone" and bone else worst.name
+    return f"{what} {verb} {worst.unit}{' to spare' if worst.met else ''}{tail}"

@@ -22,13 +22,15 @@ SAMPLE_STEP_MM = 0.75
 
 @dataclass(frozen=True)
 class PathMeasures:
-    """n paths. ``clearanceMm`` holds the smallest surface distance per structure, ``slackMm`` that distance less its hard margin (for
-    bone with the legal contact of a facet target), ``tipNorm`` the tip's normalised offset in its target region, ``reason`` why the
-    entry is (not) reachable, ``shaftKeepOutMm`` the distance of the shaft outside the body from solids (inf without)."""
+    """n paths. ``nearestBonePoint`` is where each path comes nearest to bone, ``clearanceMm`` holds the smallest surface distance per
+    structure, ``slackMm`` that distance less its hard margin (for bone with the legal contact of a facet target), ``tipNorm`` the tip's
+    normalised offset in its target region, ``reason`` why the entry is (not) reachable, ``shaftKeepOutMm`` the distance of the shaft
+    outside the body from solids (inf without)."""
 
     entries: FloatArray
     targets: FloatArray
     angles: PathAngles
+    nearestBonePoint: FloatArray
     clearanceMm: Mapping[str, FloatArray]
     slackMm: Mapping[str, FloatArray]
     tipNorm: FloatArray
@@ -60,11 +62,14 @@ def measurePaths(
     share = np.linspace(0.0, 1.0, samples)
     points = entries[:, None, :] + share[None, :, None] * (targets - entries)[:, None, :]
     clearance, slack = {}, {}
+    nearestBonePoint = np.full((len(entries), 3), np.nan)
     for name, distanceField in context.field.structures.items():
         distance = distanceField.at(points)
         clearance[name] = distance.min(1).astype(float)
         if name == "bone":
-            slack[name] = (distance - context.field.boneMarginAt(points)).min(1)
+            room = distance - context.field.boneMarginAt(points)
+            slack[name] = room.min(1)
+            nearestBonePoint = points[np.arange(len(entries)), room.argmin(1)]
         elif name in context.field.marginsMm:
             slack[name] = clearance[name] - context.field.marginsMm[name]
     tipNorm = np.linalg.norm((targets - context.tipCenterRas) @ context.tipMatrix.T, axis=1)
@@ -87,7 +92,7 @@ def measurePaths(
         if withViolation
         else None
     )
-    return PathMeasures(entries, targets, angles, clearance, slack, tipNorm, reason, keepOut, ultrasound, violation)
+    return PathMeasures(entries, targets, angles, nearestBonePoint, clearance, slack, tipNorm, reason, keepOut, ultrasound, violation)
 
 
 def hardLimits(context: PlanContext, measures: PathMeasures, n: int) -> tuple[HardLimit, ...]:

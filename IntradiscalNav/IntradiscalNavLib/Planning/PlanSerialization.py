@@ -68,6 +68,7 @@ def trajectoryToDict(trajectory: Trajectory) -> dict[str, Any]:
             "probeCenterRas": _point(plane.probeCenterRas),
         },
         "limitedBy": trajectory.limitedBy,
+        "nearestBone": trajectory.nearestBone,
         "rechecked": trajectory.rechecked,
     }
 
@@ -111,6 +112,7 @@ def trajectoryFromDict(values: Mapping[str, Any]) -> Trajectory:
                 np.array([_fromNumber(v) for v in plane["probeCenterRas"]]),
             ),
             limitedBy=str(values.get("limitedBy", "")),
+            nearestBone=str(values.get("nearestBone", "")),
             rechecked=bool(values.get("rechecked", False)),
         )
     except (KeyError, TypeError, ValueError) as error:
@@ -213,6 +215,7 @@ CSV_COLUMNS = (
     "violationProbability",
     "ultrasoundInPlane",
     "limitedBy",
+    "nearestBone",
 )
 CLEARANCE_COLUMNS = ("bone", "root", "dura", "vessel", "bowel", "kidney", "organ", "ilium")
 
@@ -227,7 +230,7 @@ def trajectoriesToCsv(trajectories: Iterable[Trajectory]) -> str:
         row += [f"{v:.2f}" for v in (*t.entryRas, *t.targetRas, t.medialInclinationDeg, t.caudalTiltDeg)]
         row += ["" if np.isnan(v) else f"{v:.2f}" for v in (t.entryDistanceStraightMm, t.entryDistanceAlongSkinMm, t.lengthMm)]
         row += [int(t.legal), f"{t.score:.4f}", "" if np.isnan(t.violationProbability) else f"{t.violationProbability:.3f}"]
-        row += ["" if t.ultrasound is None else int(t.ultrasound.feasible), t.limitedBy]
+        row += ["" if t.ultrasound is None else int(t.ultrasound.feasible), t.limitedBy, t.nearestBone]
         row += [f"{t.clearancesMm[name]:.2f}" if name in t.clearancesMm else "" for name in CLEARANCE_COLUMNS]
         writer.writerow(row)
     return buffer.getvalue()

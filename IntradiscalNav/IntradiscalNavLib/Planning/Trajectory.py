@@ -73,7 +73,8 @@ class Trajectory:
     ``clearancesMm`` is the smallest distance to each structure's surface (not lessened by margins; 15 mm stands for 15 or more; negative
     is inside). ``scoreTerms`` are in 0..1, ``score`` is their weighted mean. ``violationProbability`` is the probability that
     registration error, needle bending and the modelled nerves' uncertainty make the path violate a hard limit; ``violationByCause``
-    splits it (causes may overlap). ``limitedBy`` says in words what limits the path. ``entryDistanceAlongSkinMm`` is NaN where the skin
+    splits it (causes may overlap). ``limitedBy`` says in words what limits the path, ``nearestBone`` which
+    bone it comes nearest to. ``entryDistanceAlongSkinMm`` is NaN where the skin
     between is unknown.
     """
 
@@ -96,6 +97,7 @@ class Trajectory:
     violationByCause: Mapping[str, float] = field(default_factory=dict)
     ultrasound: UltrasoundPlane | None = None
     limitedBy: str = ""
+    nearestBone: str = ""
     rechecked: bool = False
 
     @property

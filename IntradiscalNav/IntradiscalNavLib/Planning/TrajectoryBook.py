@@ -1,0 +1,210 @@
+"""The operator's paths: add, drag, lock, name, duplicate, compare, with undo. Plain data: the scene shows it, it does not know the
+scene."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from IntradiscalNavLib.Planning.PlanSerialization import trajectoryFromDict, trajectoryToDict
+from IntradiscalNavLib.Planning.Trajectory import Trajectory
+from IntradiscalNavLib.Planning.TrajectoryStatus import statusOf
+
+MAX_UNDO = 200
+
+
+@dataclass(frozen=True)
+class BookEntry:
+    """A path of the book: its number (never used twice), whether it is locked against dragging, and the path with its name."""
+
+    number: int
+    trajectory: Trajectory
+    locked: bool = False
+
+    @property
+    def name(self) -> str:
+        """The path's name."""
+        return self.trajectory.name
+
+
+class TrajectoryBook:
+    """Named paths with undo and redo. Every change is one step; dragging is one step from press to release."""
+
+    def __init__(self, trajectories: Iterable[Trajectory] = ()) -> None:
+        self._next = 1
+        self._entries: tuple[BookEntry, ...] = ()
+        self._past: list[tuple[BookEntry, ...]] = []
+        self._future: list[tuple[BookEntry, ...]] = []
+        self._dragging = 0
+        for trajectory in trajectories:
+            self._entries += (BookEntry(self._take(), self._uniquelyNamed(trajectory)),)
+
+    @property
+    def entries(self) -> tuple[BookEntry, ...]:
+        """All paths in their order."""
+        return self._entries
+
+    @property
+    def canUndo(self) -> bool:
+        """Whether a step can be undone."""
+        return bool(self._past)
+
+    @property
+    def canRedo(self) -> bool:
+        """Whether an undone step can be done again."""
+        return bool(self._future)
+
+    def entry(self, number: int) -> BookEntry:
+        """The path of a number.
+
+        :raises ValueError: when there is none.
+        """
+        for entry in self._entries:
+            if entry.number == number:
+                return entry
+        raise ValueError(f"There is no path number {number}; there are {', '.join(str(e.number) for e in self._entries) or 'none'}.")
+
+    def add(self, trajectory: Trajectory) -> int:
+        """Add a path; a name that is taken gets a number. Returns its number."""
+        number = self._take()
+        self._change((*self._entries, BookEntry(number, self._uniquelyNamed(trajectory))))
+        return number
+
+    def duplicate(self, number: int) -> int:
+        """Copy a path, unlocked, after the others. Returns the copy's number."""
+        return self.add(replace(self.entry(number).trajectory, name=f"{self.entry(number).name} copy"))
+
+    def remove(self, number: int) -> None:
+        """Remove a path.
+
+        :raises ValueError: when it is locked.
+        """
+        self._unlocked(number, "removed")
+        self._change(tuple(entry for entry in self._entries if entry.number != number))
+
+    def rename(self, number: int, name: str) -> None:
+        """Give a path another name.
+
+        :raises ValueError: for an empty name or one that is taken.
+        """
+        text = name.strip()
+        if not text:
+            raise ValueError("A path needs a name.")
+        if any(entry.name == text and entry.number != number for entry in self._entries):
+            raise ValueError(f"Another path is called '{text}' already.")
+        entry = self.entry(number)
+        self._replace(replace(entry, trajectory=replace(entry.trajectory, name=text)))
+
+    def setLocked(self, number: int, locked: bool) -> None:
+        """Lock a path against dragging and removal, or release it."""
+        self._replace(replace(self.entry(number), locked=locked))
+
+    def drag(self, number: int, trajectory: Trajectory) -> None:
+        """Move a path while it is dragged: all moves up to ``endDrag`` are one step of undo. The name stays.
+
+        :raises ValueError: when it is locked.
+        """
+        entry = self._unlocked(number, "moved")
+        moved = replace(entry, trajectory=replace(trajectory, name=entry.name))
+        if self._dragging != number:
+            self._remember()
+            self._dragging = number
+        self._entries = tuple(moved if e.number == number else e for e in self._entries)
+
+    def endDrag(self) -> None:
+        """The drag is over: the next one is a step of its own."""
+        self._dragging = 0
+
+    def undo(self) -> bool:
+        """Take back the last step; False when there is none."""
+        return self._step(self._past, self._future)
+
+    def redo(self) -> bool:
+        """Do the step taken back last again; False when there is none."""
+        return self._step(self._future, self._past)
+
+    def compare(self, numbers: Iterable[int] | None = None) -> list[dict[str, Any]]:
+        """One row per path for a table: name, status, angles, depth, clearances, limits' tightest, probability, score."""
+        chosen = self._entries if numbers is None else [self.entry(number) for number in numbers]
+        rows = []
+        for entry in chosen:
+            t = entry.trajectory
+            rows.append(
+                {
+                    "number": entry.number,
+                    "name": entry.name,
+                    "locked": entry.locked,
+                    "status": statusOf(t).value,
+                    "side": t.side,
+                    "medialInclinationDeg": t.medialInclinationDeg,
+                    "caudalTiltDeg": t.caudalTiltDeg,
+                    "entryDistanceStraightMm": t.entryDistanceStraightMm,
+                    "lengthMm": t.lengthMm,
+                    **{f"{name}ClearanceMm": value for name, value in t.clearancesMm.items()},
+                    "violationProbability": t.violationProbability,
+                    "score": t.score,
+                    "limitedBy": t.limitedBy,
+                }
+            )
+        return rows
+
+    def toDict(self) -> dict[str, Any]:
+        """The paths as plain JSON values, for the scene (undo history is not kept)."""
+        return {"entries": [{"number": e.number, "locked": e.locked, "trajectory": trajectoryToDict(e.trajectory)} for e in self._entries]}
+
+    @staticmethod
+    def fromDict(values: Mapping[str, Any]) -> TrajectoryBook:
+        """Inverse of ``toDict``.
+
+        :raises ValueError: when a path is unreadable or a number occurs twice.
+        """
+        book = TrajectoryBook()
+        entries = tuple(
+            BookEntry(int(item["number"]), trajectoryFromDict(item["trajectory"]), bool(item.get("locked", False)))
+            for item in values["entries"]
+        )
+        if len({entry.number for entry in entries}) != len(entries):
+            raise ValueError("The saved paths hold a number twice.")
+        book._entries = entries
+        book._next = 1 + max((entry.number for entry in entries), default=0)
+        return book
+
+    def _take(self) -> int:
+        self._next += 1
+        return self._next - 1
+
+    def _uniquelyNamed(self, trajectory: Trajectory) -> Trajectory:
+        taken = {entry.name for entry in self._entries}
+        base = trajectory.name.strip() or "path"
+        name, n = base, 2
+        while name in taken:
+            name, n = f"{base} {n}", n + 1
+        return replace(trajectory, name=name)
+
+    def _unlocked(self, number: int, verb: str) -> BookEntry:
+        entry = self.entry(number)
+        if entry.locked:
+            raise ValueError(f"'{entry.name}' is locked and cannot be {verb}; unlock it first.")
+        return entry
+
+    def _remember(self) -> None:
+        self._past.append(self._entries)
+        del self._past[:-MAX_UNDO]
+        self._future.clear()
+
+    def _change(self, entries: tuple[BookEntry, ...]) -> None:
+        self._remember()
+        self._dragging = 0
+        self._entries = entries
+
+    def _replace(self, changed: BookEntry) -> None:
+        self._change(tuple(changed if entry.number == changed.number else entry for entry in self._entries))
+
+    def _step(self, source: list[tuple[BookEntry, ...]], other: list[tuple[BookEntry, ...]]) -> bool:
+        if not source:
+            return False
+        self._dragging = 0
+        other.append(self._entries)
+        self._entries = source.pop()
+        return True
