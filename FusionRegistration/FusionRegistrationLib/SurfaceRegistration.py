@@ -106,6 +106,8 @@ def registerSurface(
     cost = _comparisonCosts(prepared, surface, [transform])[0][0]
     levels = _checkLevels(transform, cost, prepared, surface, chosen) if chosen.checkLevels else None
 
+    if levels is not None and not levels.alternatives:
+        warnings.append(levels.message)
     mapped = _mapped(points, transform, refined.depthScale)
     residuals = surface.table.distances(mapped)
     if not capture.withinSearch:

@@ -23,6 +23,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 from RegistrationPeers import SmallGicp, TargetCloud, open3dPointToPlane, trimmedPointToPlane, vtkIcp
 from SpineMeshes import SpineMeshes, bentSpine, heldOutSpine, meshOf, surfaceOf
+from SurfaceBars import PUBLISHED, judgeBars, lowerBound
 from SurfaceCases import DenseSpine, Hardness, Sweep, makeSweep, startNear, targetErrors
 
 from FusionRegistrationLib.BoneSurface import BoneSurface
@@ -35,13 +36,6 @@ FROZEN = SurfaceRegistrationParameters()
 WITHOUT_LEVELS = dataclasses.replace(FROZEN, checkLevels=False)
 SUCCESS_MM = 2.0
 """All times are processor time of one thread: what else the machine does at the moment hardly enters."""
-
-
-def lowerBound(hits: int, count: int) -> float:
-    """One-sided 95 % lower bound of a share (Clopper-Pearson)."""
-    from scipy.stats import beta
-
-    return float(beta.ppf(0.05, hits, count - hits + 1)) if hits else 0.0
 
 
 class Bench:
@@ -380,25 +374,9 @@ def main() -> None:
     bench.outlierSweep(2 if few else 20 if options.full else 5)
     print("Cost")
     bench.scaling(2 if few else 10)
-    print("Published, on cadavers and phantoms with real ultrasound (simulation is not a cadaver):")
-    print("  Gueziri 2019 median TRE 1.48 mm, 84 % under 2 mm, 11 s on a GPU; Yan 2012 1.65 mm, 83 %;")
-    print("  widest capture range 23.8 mm / 46 deg (stereovision with two manual point pairs, PMC4545737)")
+    print(PUBLISHED)
     figures = bench.figures
-    scaling = figures["scaling"]
-    points, triangles = scaling["pointsMs"], scaling["trianglesMs"]
-    growth = [(float(a), ms) for a, ms in points.items()]
-    bars = {
-        "medianTre": figures["within20"]["medianTreMm"] <= 0.8,
-        "capture20": figures["within20"]["success"] >= 0.99,
-        "capture30": figures["within30"]["success"] >= 0.95,
-        "wrongCaught": figures["wrong"]["caught"] >= 0.99,
-        "falseAlarms": figures["wrong"]["falseAlarms"] <= 0.02,
-        "perVertebra": figures["perVertebra"]["meanTreMm"] <= 1.5,
-        "vtkIcp20x": figures["peers"]["vtkIcpRatio"] >= 20.0,
-        "equalPeer30x": figures["peers"]["equalSuccessRatio"] >= 30.0,
-        "flatInTriangles": max(triangles.values()) <= 1.3 * min(triangles.values()),
-        "linearInPoints": growth[-1][1] / growth[0][1] <= growth[-1][0] / growth[0][0],
-    }
+    bars = judgeBars(figures)
     print("Bars: " + ", ".join(f"{name} {'met' if met else 'NOT MET'}" for name, met in bars.items()))
     print(f"Took {time.perf_counter() - began:.0f} s")
     print(json.dumps({"benchmark": "surface_registration", **figures, "bars": bars}))
