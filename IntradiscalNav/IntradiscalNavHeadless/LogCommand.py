@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import json
-import time
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
+from IntradiscalNavHeadless import LogDicomCommand
+from IntradiscalNavHeadless.CaseOpening import openCase
 from ProcedureLogLib.CaseIdentity import createIdentity
 from ProcedureLogLib.Clock import WORKSTATION, ClockOffset, ClockTime, clockTime
-from ProcedureLogLib.CtPasses import CtPassCount, classifyAgain, countCtPasses
-from ProcedureLogLib.CtPassLog import lastInjectionIn, logCtPasses
 from ProcedureLogLib.DicomIdentifiers import collectIdentifiers, personIdentifiers
-from ProcedureLogLib.DicomListener import DicomListener
-from ProcedureLogLib.DoseUnits import DEFAULT_DOSE_FACTOR, DoseFactor
 from ProcedureLogLib.HeaderScan import filesUnder
 from ProcedureLogLib.LeakCheck import checkLeaks
-from ProcedureLogLib.LivePasses import LiveState
 from ProcedureLogLib.LogExport import recordToJson, writeCaseCsv, writeCaseJson
 from ProcedureLogLib.ProcedureDetails import FIELD_BY_NAME, checkDetail
 from ProcedureLogLib.ProcedureEvent import EventKind
-from ProcedureLogLib.ProcedureRecord import clockTableOf, logClockOffset, recordOf
+from ProcedureLogLib.ProcedureRecord import logClockOffset, recordOf
 from ProcedureLogLib.ProcedureReport import eventRows, keyFigures, timeRows, writeProcedureReport
 from ProcedureLogLib.ProcedureStore import DATABASE_FILE, ProcedureStore
 from ProcedureLogLib.ProcedureSummary import summaryOf
@@ -40,31 +34,12 @@ CaseFolder = Annotated[Path, typer.Argument(help="Case folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 
 
-def _open(case: Path, create: bool = False) -> ProcedureStore:
-    """The case's store; says what was recovered on opening. Raises ValueError where there is no case."""
-    if not create and not (case / DATABASE_FILE).exists() and not any(case.glob("procedure-journal.jsonl")):
-        raise ValueError(f"{case} is no case folder; 'intradiscalnav log add' makes one")
-    store = ProcedureStore(case)
-    for message in store.recovery.messages:
-        typer.echo(f"Recovered: {message}", err=True)
-    return store
-
-
 def _when(text: str, clock: str) -> ClockTime | None:
     if text:
         return clockTime(text, clock)
     if clock != WORKSTATION:
         raise ValueError(f"A time on the clock '{clock}' must be given with --time")
     return None
-
-
-def _zone(name: str) -> ZoneInfo | None:
-    if not name:
-        return None
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise ValueError(f"'{name}' is no time zone; write it like Europe/Rome") from error
 
 
 def _values(pairs: list[str]) -> dict[str, Any]:
@@ -93,7 +68,7 @@ def add(
 ) -> None:
     """Add an event; the case folder is made where it doesn't exist. It is on the disk when this returns."""
     moment, values = _when(when, clock), _values(value or [])
-    with _open(case, create=True) as store:
+    with openCase(case, create=True) as store:
         event = store.addEvent(kind, time=moment, text=text, values=values, author=author)
         typer.echo(f"{event.eventId}")
 
@@ -128,7 +103,7 @@ def correct(
     author: Annotated[str, typer.Option(help="Who (code).")] = "",
 ) -> None:
     """Correct or withdraw an entry; the old value stays in its history."""
-    with _open(case) as store:
+    with openCase(case) as store:
         try:
             event = store.correctEvent(
                 eventId,
@@ -160,7 +135,7 @@ def setFact(
         except ValueError as error:
             raise ValueError(f"{field.label} must be a number, not '{value}'") from error
     doubt = checkDetail(name, typed)
-    with _open(case, create=True) as store:
+    with openCase(case, create=True) as store:
         store.setDetail(name, typed, author=author)
     if doubt:
         typer.echo(f"Check: {doubt}", err=True)
@@ -175,7 +150,7 @@ def clockOffset(
     uncertaintySec: Annotated[float, typer.Option("--uncertainty-sec", min=0.0, help="How sure, ± seconds.")],
 ) -> None:
     """Enter the offset between two clocks."""
-    with _open(case, create=True) as store:
+    with openCase(case, create=True) as store:
         logClockOffset(store, ClockOffset(clock, reference, offsetSec, uncertaintySec))
 
 
@@ -184,7 +159,7 @@ def show(
     case: CaseFolder, asJson: AsJson = False, trail: Annotated[bool, typer.Option("--trail", help="Show every revision.")] = False
 ) -> None:
     """Show the record: key figures, times, entries."""
-    with _open(case) as store:
+    with openCase(case) as store:
         record = recordOf(store)
         if asJson:
             typer.echo(json.dumps(recordToJson(record), ensure_ascii=False, indent=1))
@@ -208,100 +183,8 @@ def show(
             console.print(history)
 
 
-def _showCount(count: CtPassCount, asJson: bool) -> None:
-    if asJson:
-        rows = [
-            {
-                "counted": entry.counted,
-                "number": entry.number,
-                "class": entry.passClass.value,
-                "kind": entry.acquisition.kind.value,
-                "start": None if entry.acquisition.first is None else entry.acquisition.first.isoText(),
-                "ctdiVolMGy": entry.acquisition.ctdiVolMGy,
-                "dlpMGyCm": entry.acquisition.dlpMGyCm,
-                "why": entry.why,
-            }
-            for entry in count.acquisitions
-        ]
-        content = {
-            "ctPasses": count.passCount,
-            "countedSeparately": count.separateCount,
-            "localizers": count.localizerCount,
-            "rule": count.rule.text(),
-            "dlpTotalMGyCm": count.dlpTotalMGyCm,
-            "dlpSource": count.dlpSource,
-            "warnings": list(count.warnings),
-            "skipped": [{"path": entry.path, "reason": entry.reason} for entry in count.skipped],
-            "acquisitions": rows,
-        }
-        typer.echo(json.dumps(content, ensure_ascii=False, indent=1))
-        return
-    table = Table("Pass", "Start", "Acquisition", "Class", "DLP mGy·cm", "Why counted or not")
-    for entry in count.acquisitions:
-        start = "" if entry.acquisition.first is None else f"{entry.acquisition.first.face:%H:%M:%S}"
-        dlp = "" if entry.acquisition.dlpMGyCm is None else f"{entry.acquisition.dlpMGyCm:.2f}"
-        table.add_row(str(entry.number or "-"), start, entry.acquisition.kind.value, entry.passClass.value, dlp, entry.why)
-    console.print(table)
-    total = "not known" if count.dlpTotalMGyCm is None else f"{count.dlpTotalMGyCm:.2f} mGy·cm"
-    console.print(f"[bold]{count.passCount} CT passes[/bold], {count.separateCount} counted separately, {count.localizerCount} localizers")
-    console.print(f"DLP {total} ({count.dlpSource})\n[dim]{count.rule.text()}[/dim]")
-    for file in count.skipped:
-        console.print(f"[yellow]skipped[/yellow] {file.path}: {file.reason}")
-    for warning in count.warnings:
-        console.print(f"[yellow]check:[/yellow] {warning}")
-
-
-@logApp.command("count-ct")
-def countCt(
-    places: Annotated[list[Path], typer.Argument(help="Folders or files: CT images and dose reports of one patient.")],
-    case: Annotated[Path | None, typer.Option(help="Write the count into this case's log.")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes for the header scan.")] = 1,
-    kFactor: Annotated[float | None, typer.Option("--k", help="mSv per mGy·cm; needs --k-source.")] = None,
-    kSource: Annotated[str, typer.Option("--k-source", help="Where k comes from.")] = "",
-    zone: Annotated[str, typer.Option("--scanner-zone", help="Time zone of the scanner's clock, e.g. Europe/Rome.")] = "",
-    asJson: AsJson = False,
-) -> None:
-    """Count CT passes and dose from DICOM, and say why each acquisition was counted or not."""
-    factor = DEFAULT_DOSE_FACTOR if kFactor is None else DoseFactor(kFactor, kSource)
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("Reading headers", total=None)
-        count = countCtPasses(places, workers=workers, progress=lambda done, all_: progress.update(task, completed=done, total=all_))
-    if case is not None:
-        with _open(case, create=True) as store:
-            count = classifyAgain(count, lastInjectionIn(store), clockTableOf(store.events()))
-            logCtPasses(store, count, factor, _zone(zone))
-    _showCount(count, asJson)
-
-
-@logApp.command("listen")
-def listen(
-    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 11112,
-    address: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
-    aeTitle: Annotated[str, typer.Option("--ae-title", help="Application entity title.")] = "INTRADISCAL",
-    case: Annotated[Path | None, typer.Option(help="Write the count into this case's log as it grows.")] = None,
-    folder: Annotated[Path | None, typer.Option(help="Keep the received files here.")] = None,
-    seconds: Annotated[float | None, typer.Option(help="Stop after this long; else with Ctrl+C.")] = None,
-) -> None:
-    """Receive DICOM from the scanner and count passes live."""
-
-    def onState(state: LiveState) -> None:
-        if state.count is None:
-            console.print(f"{state.imageCount} images, {state.reportCount} dose reports: {state.problem or 'no pass yet'}")
-            return
-        if case is not None:
-            with _open(case, create=True) as store:
-                logCtPasses(store, classifyAgain(state.count, lastInjectionIn(store), clockTableOf(store.events())))
-        total = "?" if state.count.dlpTotalMGyCm is None else f"{state.count.dlpTotalMGyCm:.2f}"
-        console.print(f"[bold]{state.count.passCount} CT passes[/bold], DLP {total} mGy·cm ({state.imageCount} images)")
-
-    with DicomListener(port=port, address=address, aeTitle=aeTitle, folder=folder, onState=onState) as listener:
-        console.print(f"Listening on {address}:{listener.port} as {aeTitle}. Ctrl+C ends.")
-        end = None if seconds is None else time.monotonic() + seconds
-        try:
-            while end is None or time.monotonic() < end:
-                time.sleep(0.2 if end is None else max(0.0, min(0.2, end - time.monotonic())))
-        except KeyboardInterrupt:
-            pass
+logApp.command("count-ct")(LogDicomCommand.countCt)
+logApp.command("listen")(LogDicomCommand.listen)
 
 
 @logApp.command("report")
@@ -314,7 +197,7 @@ def report(
 ) -> None:
     """Write the report of a procedure."""
     pictures: dict[str, str | Path | bytes] = {path.stem: path for path in picture or []}
-    with _open(case) as store:
+    with openCase(case) as store:
         record = recordOf(store)
         person = {} if store.identity is None else dict(store.identity.person)
     typer.echo(writeProcedureReport(record, pictures, html))
@@ -341,7 +224,7 @@ def export(
 ) -> None:
     """Export under the pseudonym, then look for every known identifier in what was written; exit code 1 when one is found."""
     folder.mkdir(parents=True, exist_ok=True)
-    with _open(case) as store:
+    with openCase(case) as store:
         record = recordOf(store)
         person = store.identity.person if store.identity is not None else {}
         writeCaseJson(store, folder / "case.json")
@@ -373,5 +256,5 @@ def forgetIdentity(case: CaseFolder, yes: Annotated[bool, typer.Option("--yes", 
     """Delete the identity file: the case can't be traced back any more and takes no new times."""
     if not yes:
         typer.confirm("Delete the identity file for good?", abort=True)
-    with _open(case) as store:
+    with openCase(case) as store:
         typer.echo("Deleted." if store.removeIdentity() else "There was none.")

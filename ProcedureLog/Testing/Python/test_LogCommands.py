@@ -99,6 +99,16 @@ def test_cohortFromCsvAndFolders(tmp_path: Path) -> None:
     assert [row["first"] for row in folders["rows"] if row["variable"] == "roomMin"] == ["20 (20-20)"]
 
 
+def test_countingRuleIsASetting(dicom) -> None:  # type: ignore[no-untyped-def]
+    dicom.helical(1, "090000")
+    dicom.image(AcquisitionNumber=2, AcquisitionTime="090500", ImageType=["ORIGINAL", "PRIMARY", "AXIAL", "SEQ"])
+    usual = json.loads(run("log", "count-ct", dicom.folder, "--json").stdout)
+    own = json.loads(run("log", "count-ct", dicom.folder, "--json", "--count", "spiral", "--separate", "sequenced").stdout)
+    assert (usual["ctPasses"], own["ctPasses"], own["countedSeparately"]) == (2, 1, 1)
+    assert usual["rule"] != own["rule"] and "sequenced acquisitions" in own["rule"]
+    assert "no kind of acquisition" in str(run("log", "count-ct", dicom.folder, "--count", "all", fails=True).exception)
+
+
 def test_identityStaysInItsFile(tmp_path: Path) -> None:
     case = tmp_path / "case"
     name = run(
