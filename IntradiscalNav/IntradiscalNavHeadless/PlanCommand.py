@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from IntradiscalNavHeadless.PlanInput import PlanCase, loadAnatomy, parsePoint
+from IntradiscalNavLib.Planning.LevelEvidence import levelEvidence
 from IntradiscalNavLib.Planning.PlanningParameters import PlanningParameters
 from IntradiscalNavLib.Planning.PlanTrajectories import planTrajectories
 from IntradiscalNavLib.Planning.SessionPlan import planSession
@@ -112,6 +113,7 @@ def planCase(
         discSide = found.best[0].side if found.best else ("left" if case.side == "both" else case.side)
         together = planSession(anatomy, case.level, discSide, parameters)
     summary = planToDict(found, parameters)
+    summary["levelEvidence"] = list(levelEvidence(anatomy, case.level))
     if together is not None:
         summary["session"] = sessionToDict(together)
     files = []
@@ -224,6 +226,7 @@ def _asDict(outcome: CaseOutcome) -> dict[str, Any]:
 
 
 def _show(console: Console, outcome: CaseOutcome) -> None:
+    console.print(f"[bold]Level to be confirmed:[/bold] {'; '.join(outcome.summary['levelEvidence'])}.", highlight=False)
     for warning in outcome.summary["warnings"]:
         console.print(f"[yellow]{warning}[/yellow]", highlight=False)
     for reason in outcome.summary["infeasible"].values():

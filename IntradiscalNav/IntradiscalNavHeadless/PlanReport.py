@@ -11,6 +11,7 @@ from jinja2 import Environment
 
 from IntradiscalNavHeadless.PlanPictures import PATH_COLORS, PlanPicture, drawSkinMap, drawView
 from IntradiscalNavLib.Planning.FeasibilityMap import feasibilityMap
+from IntradiscalNavLib.Planning.LevelEvidence import levelEvidence
 from IntradiscalNavLib.Planning.PathViews import pathViews
 from IntradiscalNavLib.Planning.PlanContext import priorOf
 from IntradiscalNavLib.Planning.PlanningParameters import PlanningParameters
@@ -37,6 +38,7 @@ th:first-child, td:first-child, td.text, th.text { text-align: left; } th { font
 </style></head><body>
 <h1>{{ title }}</h1>
 <div class="note">{{ subtitle }}</div>
+<div class="note"><b>Level, to be confirmed:</b> {{ evidence }}.</div>
 {% for text in reasons %}<div class="bad">{{ text }}</div>{% endfor %}
 {% for text in warnings %}<div class="warn">{{ text }}</div>{% endfor %}
 <h2>{{ heading }}</h2>
@@ -137,6 +139,7 @@ def planReport(
     return environment.from_string(_TEMPLATE).render(
         title=title,
         subtitle=subtitle,
+        evidence="; ".join(levelEvidence(anatomy, plan.level)),
         reasons=[reason.sentence for reason in plan.infeasible.values()],
         warnings=warnings,
         heading="Best paths" if plan.best else "Nearest to legal",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -169,6 +169,30 @@ def deriveDisc(upper: VertebraMask, lower: VertebraMask, axes: AnatomicalAxes) -
         bridged,
         "vertebrae",
     )
+
+
+SEGMENT_TOLERANCE_MM = 12.0
+"""A disc segment whose centre lies farther than this from the space between the endplates is another disc or wrongly named."""
+
+
+def withSegment(disc: Disc, segmentPointsRas: FloatArray) -> Disc:
+    """The disc with centre and outline of its own segment (voxel centres (n, 3) RAS); the endplates stay those of the vertebrae.
+
+    :raises ValueError: when the segment does not lie in this disc space.
+    """
+    center = segmentPointsRas.mean(0)
+    away = float(np.linalg.norm(center - disc.centerRas))
+    if away > SEGMENT_TOLERANCE_MM:
+        raise ValueError(f"The segment of disc {disc.level} lies {away:.0f} mm from the space between its vertebrae; the space is used.")
+    local = (segmentPointsRas - center) @ disc.discMatrix().T
+    width, depth = (float(np.ptp(np.percentile(local[:, axis], [1.0, 99.0]))) for axis in (0, 1))
+    axes = AnatomicalAxes(
+        center - ((center - disc.axes.originRas) @ disc.axes.right) * disc.axes.right,
+        disc.axes.right,
+        disc.axes.anterior,
+        disc.axes.superior,
+    )
+    return replace(disc, centerRas=center, axes=axes, widthMm=width, depthMm=depth, source="segment")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from IntradiscalNavLib.Planning.CtSuitability import checkCt, checkGeometry
-from IntradiscalNavLib.Planning.DiscGeometry import FUSED_HEIGHT_MM, Disc, FacetJoint, deriveDisc, findFacetJoint
+from IntradiscalNavLib.Planning.DiscGeometry import FUSED_HEIGHT_MM, Disc, FacetJoint, deriveDisc, findFacetJoint, withSegment
 from IntradiscalNavLib.Planning.NerveModel import NervePath, modelDura, modelRoots
 from IntradiscalNavLib.Planning.SkinSurface import SkinSurface, skinFromCt
 from IntradiscalNavLib.Planning.StructureNames import VERTEBRA_ORDER, Structure, StructureKind, nameStructures
@@ -131,6 +131,7 @@ def anatomyFromLabels(
         )
     discs, levelProblems, discWarnings = _deriveDiscs(vertebrae)
     warnings += discWarnings
+    warnings += _useDiscSegments(discs, compact, affine, structures)
     warnings += _numberingWarnings(tuple(vertebrae))
     facets: dict[str, FacetJoint] = {}
     for level, disc in discs.items():
@@ -237,6 +238,32 @@ def _deriveDiscs(vertebrae: Mapping[str, VertebraMask]) -> tuple[dict[str, Disc]
             warnings.append(f"{level}: a vertebra is cut by the edge of the volume; its far side is not avoided.")
         discs[level] = disc
     return discs, problems, warnings
+
+
+def _useDiscSegments(
+    discs: dict[str, Disc], labels: npt.NDArray[np.uint8], affine: FloatArray, structures: Mapping[int, Structure]
+) -> list[str]:
+    """Discs that have a segment of their own take centre and outline from it."""
+    from scipy.ndimage import find_objects
+
+    named = {s.level: value for value, s in structures.items() if s.kind is StructureKind.DISC and s.level in discs}
+    if not named:
+        return []
+    boxes = find_objects(labels)
+    warnings = []
+    for level, value in named.items():
+        box = boxes[value - 1] if value <= len(boxes) else None
+        if box is None:
+            continue
+        k, j, i = np.nonzero(labels[box] == value)
+        if len(k) < 30:
+            continue
+        start = [box[2].start, box[1].start, box[0].start]
+        try:
+            discs[level] = withSegment(discs[level], (np.stack([i, j, k], axis=1) + start) @ affine[:3, :3].T + affine[:3, 3])
+        except ValueError as error:
+            warnings.append(str(error))
+    return warnings
 
 
 def _cutNear(vertebrae: Mapping[str, VertebraMask], upper: str, lower: str, disc: Disc) -> bool:

@@ -72,6 +72,7 @@ def test_onePatientGivesPageJsonAndTable(files, tmp_path):
     assert f"<td>{best['medialInclinationDeg']:.0f}</td>" in page
     assert page.count("data:image/png;base64,") == 5
     assert "Order of the session" in page
+    assert "L4-L5 lies 1 disc above the lumbosacral disc" in page
     assert "http" not in page.replace("http-equiv", "")
     assert len((out / "plan.csv").read_text().splitlines()) == 1 + len(printed["best"]) + 6
 

@@ -192,3 +192,22 @@ def test_arraysThatDoNotFitAreRefused(tinySpine, tinySpineNames):
         anatomyFromLabels(labels, affine, tinySpineNames)
     with pytest.raises(ValueError, match="No body"):
         anatomyFromLabels(labels, affine, tinySpineNames, ctHu=np.full_like(hu, -1000))
+
+
+def test_discSegmentGivesCentreAndOutline(tinySpine, tinySpineNames):
+    labels, hu, affine = tinySpine.paint()
+    k, j, i = np.meshgrid(*(np.arange(n) for n in labels.shape), indexing="ij")
+    points = np.stack([i, j, k], -1) @ affine[:3, :3].T + affine[:3, 3]
+    drawn = ((points[..., 0] - 2) / 20) ** 2 + ((points[..., 1] - 3) / 14) ** 2 <= 1
+    labels = labels.copy()
+    labels[drawn & (np.abs(points[..., 2] - 19) < 4) & (labels == 0)] = 9
+    labels[(np.linalg.norm(points - np.array([60.0, -40, 60]), axis=-1) < 8) & (labels == 0)] = 10
+    names = {**tinySpineNames, 9: "disc_L4_L5", 10: "disc L3-L4"}
+    anatomy = anatomyFromLabels(labels, affine, names, ctHu=hu, patientPosition="HFP")
+    disc = anatomy.disc("L4-L5")
+    assert disc.source == "segment"
+    assert np.linalg.norm(disc.centerRas - np.array([2, 3, 19])) < 1.0
+    assert disc.widthMm == pytest.approx(40, abs=4)
+    assert disc.depthMm == pytest.approx(28, abs=4)
+    assert anatomy.disc("L3-L4").source == "vertebrae", "a segment far from its disc space is not believed"
+    assert any("segment of disc L3-L4 lies" in w for w in anatomy.warnings)
