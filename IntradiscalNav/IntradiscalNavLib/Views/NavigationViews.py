@@ -40,8 +40,8 @@ NUMBERS: Mapping[ViewName, tuple[str, GuidanceNumber, GuidanceNumber | None]] = 
     FUSION: ("CT + ultrasound", GuidanceNumber.TIP_TO_TARGET, GuidanceNumber.UNCERTAINTY),
     ULTRASOUND: ("Ultrasound", GuidanceNumber.OUT_OF_PLANE, None),
     TARGET: ("Needle's eye", GuidanceNumber.TIP_TO_PATH, GuidanceNumber.SHAFT_ANGLE),
-    PATH_ACROSS: ("Along path, across the body", GuidanceNumber.DEPTH_LEFT, GuidanceNumber.LATERAL),
-    PATH_ALONG: ("Along path, head up", GuidanceNumber.END_POINT_ERROR, None),
+    PATH_ACROSS: ("Path, across the body", GuidanceNumber.DEPTH_LEFT, GuidanceNumber.LATERAL),
+    PATH_ALONG: ("Path, along the body (head to the right)", GuidanceNumber.END_POINT_ERROR, None),
     THREE_D: ("3D", GuidanceNumber.CLEARANCE, GuidanceNumber.UNCERTAINTY),
 }
 
@@ -171,7 +171,7 @@ class NavigationViews:
         if view in self.overlays:
             self.overlays.pop(view).remove()
         title, main, second = NUMBERS[view]
-        self.overlays[view] = NumberOverlay(renderer, title, main, second)
+        self.overlays[view] = NumberOverlay(renderer, title, main, second, namesNeedle=view in (FUSION, TARGET, THREE_D))
 
     def update(self, state: SessionState) -> None:
         """Show a state. Rendering is left to the host."""

@@ -14,19 +14,25 @@ BIG_SHARE = 0.125
 """Height of the large digits as a share of the view's height: 60 pixels in a view of 480, 14 mm on a usual monitor, 24' of arc at 2 m."""
 
 LABEL_SHARE = 0.042
+NAME_SHARE = 0.068
+"""Active needle and target: one sensor serves many needles, so which one is meant must be read as far off as the numbers."""
 TEXT_COLOR = (1.0, 1.0, 1.0)
+NAME_COLOR = (0.93, 0.55, 0.78)
 LABEL_COLOR = (0.80, 0.83, 0.88)
 BANNER_BACKGROUND = (0.45, 0.17, 0.0)
 PANEL_BACKGROUND = (0.0, 0.0, 0.0)
 
 
 class NumberOverlay:
-    """Texts of one view: title (top left), a large number (bottom left), a second one (bottom right), a banner below the title."""
+    """Texts of one view: title and phase (top left), active needle and target (top right, where ``namesNeedle``), a large number
+    (bottom left), a second one (bottom right), a banner below the title."""
 
-    def __init__(self, renderer: Any, title: str, main: GuidanceNumber | None, second: GuidanceNumber | None = None) -> None:
+    def __init__(
+        self, renderer: Any, title: str, main: GuidanceNumber | None, second: GuidanceNumber | None = None, namesNeedle: bool = True
+    ) -> None:
         self._renderer = renderer
-        self._title, self._main, self._second = title, main, second
-        self._texts = {name: self._makeText() for name in ("title", "big", "label", "bigRight", "labelRight", "banner")}
+        self._title, self._main, self._second, self._namesNeedle = title, main, second, namesNeedle
+        self._texts = {name: self._makeText() for name in ("title", "name", "big", "label", "bigRight", "labelRight", "banner")}
         self._shown: dict[str, tuple[Any, ...]] = {}
 
     def _makeText(self) -> Any:
@@ -52,9 +58,12 @@ class NumberOverlay:
         big, small = max(int(height * BIG_SHARE), 18), max(int(height * LABEL_SHARE), 11)
         edge = max(small // 2, 5)
         title = f"{self._title}{titleSuffix}"
-        if displayed.needleName:
-            title += f"   {displayed.needleName} to {displayed.targetName}"
-        changed = self._put("title", title, LABEL_COLOR, small, (edge, height - edge), "left", "top")
+        if displayed.live:
+            title += f"   {displayed.phase.value}"
+        name = f"{displayed.needleName}\n{displayed.targetName}" if self._namesNeedle else ""
+        nameSize = _fittedSize(max(int(height * NAME_SHARE), 13), max(name.split("\n"), key=len), int(0.7 * width))
+        changed = self._put("name", name, NAME_COLOR, nameSize, (width - edge, height - edge), "right", "top", bold=True)
+        changed |= self._put("title", title, LABEL_COLOR, small, (edge, height - edge), "left", "top")
         for side, number, x, justification in (("", self._main, edge, "left"), ("Right", self._second, width - edge, "right")):
             item = displayed.numbers[number] if number is not None else None
             color = LEVEL_COLORS[AlertLevel.UNKNOWN] if item is None or not item.live else self._color(item)
@@ -69,7 +78,7 @@ class NumberOverlay:
         ]
         lines += list(displayed.warnings)
         text = "\n".join(_wrapped(line, max(int(width / (0.55 * small)), 12)) for line in lines)
-        changed |= self._put("banner", text, TEXT_COLOR, small, (width // 2, height - edge - 2 * small), "center", "top", bold=True)
+        changed |= self._put("banner", text, TEXT_COLOR, small, (width // 2, height - edge - 4 * small), "center", "top", bold=True)
         return changed
 
     @staticmethod

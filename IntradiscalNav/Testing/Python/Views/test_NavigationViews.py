@@ -381,6 +381,8 @@ def test_numbersStandInTheViewAndVanishWhenNotLive(rendered):
         overlay = rendered.views.overlays[Layout.TARGET]
         shown = {name: actor.GetInput() for name, actor in overlay._texts.items() if actor.GetVisibility()}
         assert shown["big"] == BLANK
+        assert shown["name"] == "Disc\nL4-L5", "which needle is meant stays readable"
+        assert "advancing" not in shown["title"]
         assert "NEEDLE STALE" in shown["banner"]
         assert "2.0 s" in shown["banner"]
     finally:
@@ -408,6 +410,12 @@ def test_closedViewsLeaveNothingOnTheScreen(rendered):
         assert rendered.ball.GetNumberOfDisplayNodes() == 0
     finally:
         rendered.views = NavigationViews(rendered.scene, ct=rendered.ct, anatomy=[AnatomyModel(rendered.ball, BALL_COLOR, 0.5)])
+
+
+def test_headIsToTheRightInTheViewAlongTheBody(rendered):
+    rendered.tick()
+    assert rendered.views.slicePose(Layout.PATH_ALONG)[2, 0] > 0.8
+    assert rendered.views.slicePose(Layout.PATH_ACROSS)[0, 0] > 0.8
 
 
 def test_withoutViewsTheRemedyIsNamed():
