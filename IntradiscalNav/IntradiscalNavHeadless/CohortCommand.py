@@ -15,6 +15,7 @@ from rich.table import Table
 from ProcedureLogLib.CaseRegistry import CaseRegistry, Columns, readSummaryCsv, writeSummaryCsv
 from ProcedureLogLib.Cohort import PUBLISHED_NOTE, CohortSettings, CohortTable, buildCohortTable
 from ProcedureLogLib.CohortReport import tableHeader, tableRows, writeCohortReport
+from ProcedureLogLib.NextTrial import nextTrialSizes
 from ProcedureLogLib.ProcedureSummary import ALL_COLUMNS
 from ProcedureLogLib.PublishedCohort import publishedRows
 from ProcedureLogLib.RankTest import RankVariant
@@ -92,12 +93,13 @@ def _toJson(table: CohortTable) -> str:
 
 
 def _write(table: CohortTable, columns: Columns, html: Path | None, pdf: Path | None, notes: Sequence[str] = ()) -> None:
+    sizes = nextTrialSizes(table, columns)
     if html is not None:
-        typer.echo(writeCohortReport(table, columns, html, notes=notes), err=True)
+        typer.echo(writeCohortReport(table, columns, html, sizes, notes=notes), err=True)
     if pdf is not None:
         from ProcedureLogLib.PdfReport import cohortReportPdf, writePdf
 
-        typer.echo(writePdf(cohortReportPdf(table, columns, notes=notes), pdf), err=True)
+        typer.echo(writePdf(cohortReportPdf(table, columns, sizes, notes=notes), pdf), err=True)
 
 
 @cohortApp.command("table")

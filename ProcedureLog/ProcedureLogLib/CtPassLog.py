@@ -8,6 +8,7 @@ from typing import Any
 from .Clock import SCANNER, ClockTime, inZone, workstationNow
 from .CtPasses import CtPass, CtPassCount, MixedPatients
 from .DoseUnits import DEFAULT_DOSE_FACTOR, DoseFactor
+from .ProcedureDetails import checkDetail
 from .ProcedureEvent import EventKind, EventSource, ProcedureEvent
 from .ProcedureStore import Addition, ProcedureStore
 
@@ -47,8 +48,9 @@ def logCtPasses(
     """Write the count into the log. Sent again with more acquisitions or a later dose report, entries are revised, never doubled.
 
     scannerZone: time zone of the scanner's clock, so that daylight saving is right before the dates are shifted.
-    Raises MixedPatients when the log already holds passes of another patient.
+    Raises MixedPatients when the log already holds passes of another patient, ValueError for an impossible dose.
     """
+    checkDetail("dlpTotalMGyCm", count.dlpTotalMGyCm)  # an impossible dose is refused before anything is written
     _checkPatient(store, count)
     fallback = count.firstImage()
     additions = []
@@ -76,6 +78,10 @@ def logCtPasses(
     }
     for name, value in facts.items():
         store.setDetail(name, value, reason="CT passes counted")
+    known = {event.eventId for event in store.events(withdrawn=True)}
+    for name, value in (("ageYears", count.ageYears), ("sex", count.sex or None)):
+        if value is not None and f"detail:{name}" not in known:  # what a person entered stands
+            store.setDetail(name, value, reason="from the DICOM header")
     return events
 
 

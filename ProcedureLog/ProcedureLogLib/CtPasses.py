@@ -25,7 +25,7 @@ from .CtAcquisition import (
     withDose,
 )
 from .DicomHeader import DicomHeader
-from .DicomTime import parseDateTime
+from .DicomTime import parseDateTime, patientAgeAndSex
 from .DoseReport import SR_CLASS_PREFIX, AcquisitionKind, DoseReport, NotADoseReport, StudyDose, mergeDoseReports, readDoseReport
 from .HeaderScan import Progress, SkippedFile, scanHeaders
 
@@ -93,6 +93,8 @@ class CtPassCount:
     dlpTotalMGyCm: float | None
     dlpSource: str
     patientKey: str
+    ageYears: float | None = None
+    sex: str = ""
     ignored: tuple[IgnoredImages, ...] = ()
     skipped: tuple[SkippedFile, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -191,7 +193,8 @@ def countFrom(
     untimed = sum(1 for entry in joined if entry.first is None)
     if untimed:
         warnings.append(f"{untimed} of {len(joined)} acquisitions have no time of their own (no images, and the report gives none)")
-    return CtPassCount(decided, rule, total, source, patientKey, ignored, (), tuple(warnings))
+    age, sex = patientAgeAndSex(images)
+    return CtPassCount(decided, rule, total, source, patientKey, age, sex, ignored, (), tuple(warnings))
 
 
 def classifyAgain(count: CtPassCount, lastInjection: ClockTime | None, clocks: ClockTable | None = None) -> CtPassCount:

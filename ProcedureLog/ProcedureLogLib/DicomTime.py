@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from .Clock import SCANNER, ClockTime
@@ -64,6 +65,29 @@ def acquisitionTimeOf(header: DicomHeader, clock: str = SCANNER) -> ClockTime | 
         if moment is not None:
             return moment
     return None
+
+
+def patientAgeAndSex(headers: Iterable[DicomHeader]) -> tuple[float | None, str]:
+    """Age in whole years (Patient's Age, else birth date and study date) and sex as the log writes it; None and '' where not given."""
+    age, sex = None, ""
+    for header in headers:
+        sex = sex or {"M": "male", "F": "female", "O": "other"}.get(header.text("sex").upper(), "")
+        if age is None:
+            age = _ageOf(header)
+        if age is not None and sex:
+            break
+    return age, sex
+
+
+def _ageOf(header: DicomHeader) -> float | None:
+    match = re.fullmatch(r"(\d{1,3})\s*([DWMY])", header.text("age").upper())
+    if match:
+        return float(int(int(match.group(1)) / {"D": 365.25, "W": 52.18, "M": 12, "Y": 1}[match.group(2)]))
+    birth, study = parseDateTime(header.text("birthDate") + "00"), parseDateTime(header.text("studyDate") + "00")
+    if birth is None or study is None or study.face < birth.face:
+        return None
+    before = (study.face.month, study.face.day) < (birth.face.month, birth.face.day)
+    return float(study.face.year - birth.face.year - before)
 
 
 def _withBorrowedDate(header: DicomHeader, time: str, clock: str, zone: str) -> ClockTime | None:

@@ -18,6 +18,7 @@ from ProcedureLogLib.Description import describe
 from ProcedureLogLib.EffectSize import cliffsDelta, hodgesLehmannShift
 from ProcedureLogLib.FisherTest import fisherTest
 from ProcedureLogLib.LearningCurve import failureCusum, learningCurves, timeCusum
+from ProcedureLogLib.NextTrial import nextTrialSizes
 from ProcedureLogLib.ProcedureSummary import ALL_COLUMNS
 from ProcedureLogLib.PublishedCohort import CONTROL, FUSION, PUBLISHED_P, publishedRows
 from ProcedureLogLib.RankTest import RankVariant, midRanks, rankTest
@@ -274,6 +275,18 @@ def test_sampleSizeReachesItsPower() -> None:
     ):
         with pytest.raises(ValueError, match=r"must|between"):
             bad()
+
+
+def test_nextTrialPlansWithTheWeakerEffect() -> None:
+    with CaseRegistry() as registry:
+        registry.addSummaries(publishedRows())
+        columns = registry.columns(ALL_COLUMNS)
+    sizes = nextTrialSizes(buildCohortTable(columns), columns)
+    assert len(sizes) == 6 and all(size.firstWithDropouts > size.first for size in sizes)
+    seen, weaker = sizes[-2:]
+    assert "as seen" in seen.method and "weaker end" in weaker.method and weaker.first > 2 * seen.first
+    # P = 1 - 1.5/36, Noether: (1.96 + 1.2816)^2 / (12 * 0.25 * 0.4583^2) = 16.7 in all
+    assert (seen.first, seen.second) == (9, 9)
 
 
 def test_learningCurves() -> None:

@@ -281,6 +281,31 @@ def test_damagedFilesAreNamedAndSkipped(dicom) -> None:  # type: ignore[no-untyp
     assert count.passCount == 1
 
 
+def test_ageAndSexComeFromTheHeaderUnlessEntered(dicom, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    dicom.helical(1, "090000", PatientSex="F")
+    count = countCtPasses(dicom.folder)
+    assert (count.ageYears, count.sex) == (69.0, "female")  # born 3 February 1957, study of 4 May 2026
+    with ProcedureStore(tmp_path / "a") as store:
+        store.setDetail("ageYears", 70)
+        logCtPasses(store, count)
+        assert recordOf(store).details["ageYears"] == 70 and recordOf(store).details["sex"] == "female"
+    other = tmp_path / "other"
+    other.mkdir()
+    dicom.folder = other
+    dicom.image(PatientAge="018M", PatientBirthDate="")
+    assert (countCtPasses(other).ageYears, countCtPasses(other).sex) == (1.0, "")
+
+
+def test_absurdDoseIsRefusedBeforeAnythingIsWritten(dicom, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    report = dicom.doseReport([{"uid": "1.7.1", "dlp": 400000.0}])
+    with ProcedureStore(tmp_path / "case") as store:
+        with pytest.raises(ValueError, match="DLP total of 400000"):
+            logCtPasses(store, countCtPasses(report))
+        assert store.events() == ()
+        logCtPasses(store, countCtPasses(dicom.doseReport([{"uid": "1.7.2", "dlp": 20000.0}])))
+        assert any("unusual" in warning for warning in recordOf(store).warnings)
+
+
 def test_rulesThatContradictThemselves() -> None:
     with pytest.raises(ValueError, match="at once"):
         CountingRule(countedKinds=(AcquisitionKind.STATIONARY,))
