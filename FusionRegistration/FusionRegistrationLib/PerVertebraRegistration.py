@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -86,6 +87,32 @@ class PerVertebraFit:
     depthScale: float
     converged: bool
     warnings: tuple[str, ...]
+
+    def toDict(self) -> dict[str, Any]:
+        """All fields as JSON-ready values."""
+
+        def plain(value: Any) -> Any:
+            return value.tolist() if isinstance(value, np.ndarray) else value
+
+        vertebrae = [{field.name: plain(getattr(fit, field.name)) for field in dataclasses.fields(fit)} for fit in self.vertebrae]
+        rest = {field.name: plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
+        return {**rest, "vertebrae": vertebrae, "warnings": list(self.warnings)}
+
+    @classmethod
+    def fromDict(cls, values: Mapping[str, Any]) -> PerVertebraFit:
+        """Inverse of toDict.
+
+        :raises ValueError: naming the fields that are missing.
+        """
+        missing = [field.name for field in dataclasses.fields(cls) if field.name not in values]
+        if missing:
+            raise ValueError(f"The stored per-vertebra fit lacks {', '.join(missing)}: it was written by another version or damaged.")
+        arrays = ("centreRas", "referenceToRas", "covariance")
+        fits = tuple(VertebraFit(**{**item, **{name: np.asarray(item[name], float) for name in arrays}}) for item in values["vertebrae"])
+        rigid = np.asarray(values["rigidReferenceToRas"], float)
+        return cls(
+            fits, rigid, float(values["inlierShare"]), float(values["depthScale"]), bool(values["converged"]), tuple(values["warnings"])
+        )
 
     def vertebra(self, label: int) -> VertebraFit:
         """The fit of one vertebra.

@@ -1,12 +1,14 @@
 """A spine whose vertebrae have moved against each other since the CT."""
 
+import json
+
 import numpy as np
 import pytest
 from SpineMeshes import bentSpine
 from SurfaceCases import Hardness, makeSweep
 
 from FusionRegistrationLib.BoneSurface import BoneSurface
-from FusionRegistrationLib.PerVertebraRegistration import movedDiscs, registerPerVertebra
+from FusionRegistrationLib.PerVertebraRegistration import PerVertebraFit, movedDiscs, registerPerVertebra
 from FusionRegistrationLib.RigidTransform import invertRigid, rotationAngleDeg, transformPoints
 from FusionRegistrationLib.SurfaceRegistration import SurfaceRegistrationParameters, registerSurface
 
@@ -104,6 +106,18 @@ def test_surfaceWithoutLabelsIsNamed(bentCase, phantomSurface):
     assert isinstance(phantomSurface, BoneSurface) and not phantomSurface.vertebrae
     with pytest.raises(ValueError, match="segment the vertebrae"):
         registerPerVertebra(sweep.points, phantomSurface, rigid)
+
+
+def test_jsonRoundTrip(bentCase, fit):
+    again = PerVertebraFit.fromDict(json.loads(json.dumps(fit.toDict())))
+    assert again.warnings == fit.warnings and again.converged == fit.converged and again.depthScale == fit.depthScale
+    place = bentCase[0].centres
+    for before, after in zip(fit.vertebrae, again.vertebrae):
+        assert (before.label, before.name, before.pointCount, before.carried) == (after.label, after.name, after.pointCount, after.carried)
+        assert np.array_equal(before.covariance, after.covariance)
+        assert np.array_equal(fit.movedByVertebra(before.label, place), again.movedByVertebra(after.label, place))
+    with pytest.raises(ValueError, match="depthScale"):
+        PerVertebraFit.fromDict({name: value for name, value in fit.toDict().items() if name != "depthScale"})
 
 
 def test_unknownVertebra(fit):

@@ -145,6 +145,17 @@ def test_ctWithoutTheScannedLevels(spineCases):
     assert any("doesn't show the scanned levels" in doubt for doubt in fit.doubts)
 
 
+def test_uncheckedLevelIsSaid(spineCases):
+    """A CT of one vertebra alone has no neighbouring level to try: that is said, not passed over."""
+    spine, dense, _ = spineCases
+    sweep = makeSweep(spine, dense, np.random.default_rng(9), Hardness(levelCount=1.2, outlierShare=0.0), middleLevel=2.0)
+    surface = surfaceOf(spine, 0.9, only=("L3",))
+    fit = registerSurface(sweep.points, surface, initialReferenceToRas=sweep.referenceToRas)
+    assert fit.levelCheck.alternatives == () or not fit.trusted
+    if not fit.levelCheck.alternatives:
+        assert any("could not be cross-checked" in warning for warning in fit.warnings)
+
+
 def test_priorHoldsWhatTheBoneLeavesOpen(spineCases, sweep):
     """A tight prior wins over the data, a loose one leaves the fit alone."""
     _, _, surface = spineCases
