@@ -12,9 +12,25 @@ from FusionRegistrationLib.MarkerCandidates import Candidate, findCandidates
 from FusionRegistrationLib.MarkerRefinement import MAX_CONTACT_MM2, MarkerShape, measureCandidate
 from FusionRegistrationLib.RigidTransform import FloatArray
 from FusionRegistrationLib.SkinBand import SURFACE_HU, OrientedVolume, denseVoxelsNearSurface, orientVolume
+from FusionRegistrationLib.SkinBumps import findBumps
 
 STREAK_REACH_MM = 20.0
 """Within this distance of metal a spot of less than half its density is taken for a streak."""
+
+FAINT_HU = 700.0
+"""Markers below this density may have fellows that blur hides: then the surface is searched for bumps as well."""
+MIN_FAINT_HU = 195.0
+"""Least density, from mass and size, of a bump that counts as a marker; skin, gel and tape have -100 to 100 HU."""
+
+MAX_RING_FLATNESS = 0.5
+"""A faint flat bump thicker than this is a wart, not a ring."""
+MAX_FAINT_SPACING_MM = 2.6
+"""Coarser voxels don't show the shape of a bump."""
+MIN_PEAK_HU = 165.0
+"""Least voxel value in something found by density: plastic plates and contrast-soaked skin stay below."""
+MIN_THICKNESS_MM = 0.9
+MAX_UNCERTAINTY_MM = 0.4
+"""Larger expected errors of the centre mean that it is no well-defined object."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +42,7 @@ class MarkerParameters:
     :ivar outwardRas: direction away from the body at the markers; posterior for treatment of the back.
     :ivar maxDepthMm: how deep under the outer surface a marker's centre may lie (in a plate, pressed into the skin).
     :ivar maxHeightMm: how far above the surrounding surface it may stand.
+    :ivar faintMarkers: where few or only faint markers were found by density, look for small bumps of the skin's surface too.
     """
 
     minDiameterMm: float = 3.0
@@ -35,6 +52,7 @@ class MarkerParameters:
     outwardRas: tuple[float, float, float] = (0.0, -1.0, 0.0)
     maxDepthMm: float = 3.0
     maxHeightMm: float = 15.0
+    faintMarkers: bool = True
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -92,7 +110,7 @@ def detectMarkers(voxels: npt.NDArray[Any], ijkToRas: npt.ArrayLike, parameters:
     indices, threshold = denseVoxelsNearSurface(
         volume,
         aboveMm=chosen.maxDiameterMm + 4.0,
-        belowMm=chosen.maxDepthMm + chosen.maxDiameterMm,
+        belowMm=chosen.maxDepthMm + 0.5 * chosen.maxDiameterMm + 1.5,
         minThresholdHu=chosen.minHu,
         maxThresholdHu=chosen.maxThresholdHu,
     )
@@ -110,12 +128,40 @@ def detectMarkers(voxels: npt.NDArray[Any], ijkToRas: npt.ArrayLike, parameters:
         middle = 0.5 * (candidate.indices.min(axis=0) + candidate.indices.max(axis=0))
         radius = float(np.clip(0.5 * extent.max(), 1.5, 0.5 * chosen.maxDiameterMm + 0.5))
         shape = measureCandidate(volume, middle, radius, 0.5 * chosen.maxDiameterMm + 1.0, chosen.maxHeightMm)
-        if shape is None or not _isMarker(shape, chosen, spacing):
+        if shape is None or shape.peakHu < MIN_PEAK_HU or not _isMarker(shape, chosen, spacing):
             continue
         markers.append(_describe(shape, volume.viewToRas, spacing))
+    if chosen.faintMarkers and spacing.max() <= MAX_FAINT_SPACING_MM and (len(markers) < 3 or min(m.densityHu for m in markers) < FAINT_HU):
+        markers += _faintMarkers(volume, chosen, markers)
     distinct = _withoutDoubles(markers, 0.5 * chosen.minDiameterMm)
     distinct.sort(key=lambda m: -m.centerRas[2])
     return MarkerDetection(tuple(distinct), _warnings(distinct, spacing, chosen), len(candidates), threshold)
+
+
+def _faintMarkers(volume: OrientedVolume, chosen: MarkerParameters, known: list[DetectedMarker]) -> list[DetectedMarker]:
+    """Markers that blur has made as faint as the skin: bumps whose mass and size together tell a density above the skin's."""
+    found: list[DetectedMarker] = []
+    bumps = findBumps(
+        volume,
+        aboveMm=chosen.maxDiameterMm + 4.0,
+        belowMm=0.5 * chosen.maxDiameterMm,
+        minHeightMm=0.35 * chosen.minDiameterMm,
+        maxWidthMm=chosen.maxDiameterMm + 2.0,
+    )
+    for place in bumps:
+        centerRas = volume.viewToRas[:3, :3] @ place + volume.viewToRas[:3, 3]
+        if any(np.linalg.norm(m.centerRas - centerRas) < 0.5 * m.diameterMm + 1.0 for m in known):
+            continue
+        shape = measureCandidate(volume, place, 0.75 * chosen.minDiameterMm, 0.5 * chosen.maxDiameterMm + 1.0, chosen.maxHeightMm)
+        if (
+            shape is None
+            or shape.densityHu < MIN_FAINT_HU
+            or (shape.ring and shape.flatness > MAX_RING_FLATNESS and shape.diameterMm > 4.0)
+        ):
+            continue
+        if _isMarker(shape, chosen, volume.spacingMm):
+            found.append(_describe(shape, volume.viewToRas, volume.spacingMm))
+    return found
 
 
 def _nearAir(candidate: Candidate, volume: OrientedVolume, chosen: MarkerParameters) -> bool:
@@ -131,7 +177,9 @@ def _isMarker(shape: MarkerShape, chosen: MarkerParameters, spacing: FloatArray)
     slack = 0.6 + 0.35 * float(spacing.max())
     return (
         chosen.minDiameterMm - slack <= shape.diameterMm <= chosen.maxDiameterMm + 1.5 + slack
-        and shape.elongation < 1.4 + 0.15 * float(spacing.max())
+        and shape.elongation < (1.25 + 0.1 * float(spacing.max()) if shape.ring else 1.4 + 0.15 * float(spacing.max()))
+        and shape.thicknessMm > MIN_THICKNESS_MM
+        and shape.centerSdMm < MAX_UNCERTAINTY_MM
         and shape.contactMm2 < MAX_CONTACT_MM2
         and -chosen.maxHeightMm <= shape.depthMm <= chosen.maxDepthMm
         and shape.densityHu > chosen.minHu
@@ -147,7 +195,7 @@ def _describe(shape: MarkerShape, viewToRas: FloatArray, spacing: FloatArray) ->
         densityHu=shape.densityHu,
         depthMm=shape.depthMm,
         uncertaintyMm=shape.centerSdMm,
-        spansTwoVoxels=bool(shape.thicknessMm >= 2.0 * float(spacing.max())),
+        spansTwoVoxels=bool(shape.thicknessMm >= 1.7 * float(spacing.max())),
     )
 
 

@@ -48,6 +48,11 @@ class MarkerShape:
         """Longest to second axis: about 1 for balls and rings, large for wires."""
         return float(self.axesMm[0] / self.axesMm[1])
 
+    @property
+    def flatness(self) -> float:
+        """Shortest to the mean of the other axes: 1 for balls, 0.55 for a half ball such as a wart, 0.4 for a ring lying flat."""
+        return float(self.axesMm[2] / np.sqrt(0.5 * (self.axesMm[0] ** 2 + self.axesMm[1] ** 2)))
+
 
 def measureCandidate(
     volume: OrientedVolume, centerView: FloatArray, radiusMm: float, maxRadiusMm: float, maxHeightMm: float
@@ -59,7 +64,7 @@ def measureCandidate(
     (density - skin) / (density - air); that known pull of a ball or ring cut by a plane is taken off again.
     """
     spacing, metric = volume.spacingMm, volume.viewToRas[:3, :3]
-    half = np.maximum(np.ceil((radiusMm + 4.5) / spacing).astype(int), 2)
+    half = np.maximum(np.ceil((radiusMm + 4.0) / spacing).astype(int), 2)
     low = np.maximum(np.rint(centerView).astype(int) - half, 0)
     high = np.minimum(np.rint(centerView).astype(int) + half + 1, volume.view.shape)
     start = np.asarray(centerView, float) - low

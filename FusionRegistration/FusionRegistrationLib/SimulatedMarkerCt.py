@@ -105,7 +105,7 @@ def _step(signedDistance: FloatArray, widthMm: float) -> FloatArray:
 
 
 def _body(x: FloatArray, y: FloatArray, z: FloatArray, widthMm: float, scene: MarkerCtScene) -> FloatArray:
-    """HU of the back: air, 2 mm of skin, fat, muscle, spinous processes and laminae; rods as given."""
+    """HU of the back: air, 2 mm of skin, fat, muscle, vertebrae, pelvis; rods as given."""
     surface = backSurfaceY(x, z).astype(np.float32)
     depth = y - surface
     hu = -1000.0 + 1040.0 * _step(-depth, widthMm) - 130.0 * _step(2.0 - depth, 0.8) + 145.0 * _step(12.0 + 0.05 * np.abs(x) - depth, 1.0)
@@ -115,6 +115,16 @@ def _body(x: FloatArray, y: FloatArray, z: FloatArray, widthMm: float, scene: Ma
     lamina = np.maximum(np.maximum(np.abs(x) - 22.0, np.abs(local) - 11.0), np.abs(depth - scene.spinousDepthMm - 30.0) - 6.0)
     bone = _step(np.minimum(process, lamina), widthMm)
     hu = hu * (1.0 - bone) + 700.0 * bone
+    # Vertebral bodies (spongy inside, dense rim) and the wings of the pelvis below.
+    radius = np.sqrt((x / 24.0) ** 2 + ((depth - scene.spinousDepthMm - 62.0) / 17.0) ** 2)
+    vertebra = np.maximum((radius - 1.0) * 17.0, np.abs(local) - 13.0)
+    for inset, density in ((0.0, 600.0), (2.0, 230.0)):
+        share = _step(vertebra + inset, widthMm)
+        hu = hu * (1.0 - share) + density * share
+    wing = np.maximum(np.maximum(np.abs(depth - 20.0 - 0.3 * np.abs(x)) - 5.0, np.abs(np.abs(x) - 85.0) - 35.0), z + 45.0)
+    for inset, density in ((0.0, 800.0), (2.5, 250.0)):
+        share = _step(wing + inset, widthMm)
+        hu = hu * (1.0 - share) + density * share
     for rod in scene.rods:
         start, end = np.asarray(rod.startRas), np.asarray(rod.endRas)
         along = end - start

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -46,47 +47,79 @@ def orientVolume(voxels: npt.NDArray[Any], ijkToRas: FloatArray, outwardRas: Flo
     return OrientedVolume(view, matrix, np.linalg.norm(matrix[:3, :3], axis=0))
 
 
-def denseVoxelsNearSurface(
-    volume: OrientedVolume, *, aboveMm: float, belowMm: float, minThresholdHu: float, maxThresholdHu: float
-) -> tuple[npt.NDArray[np.int64], float]:
-    """Indices (n, 3) in the view of voxels denser than a noise-adapted threshold within the skin band, and that threshold (HU).
+@dataclasses.dataclass(frozen=True, eq=False)
+class SkinBand:
+    """A band of depth indices [top, bottom) around the outer surface on a coarse grid of cells.
 
-    The surface is read on a coarse grid (about 4 x 6 mm); the band reaches ``aboveMm`` outwards of the outermost and ``belowMm`` inwards of
-    the innermost surface among neighbouring cells, so that slopes, and objects standing on the skin, are inside it.
+    :ivar first: depth index of the first solid voxel of each cell's column, ``hit`` whether there is one.
+    :ivar strides: size of a cell in voxels (along, depth step, across).
+    """
+
+    top: npt.NDArray[np.int64]
+    bottom: npt.NDArray[np.int64]
+    first: npt.NDArray[np.int64]
+    hit: npt.NDArray[np.bool_]
+    strides: tuple[int, int, int]
+    group: int
+
+    def tiles(self, shape: tuple[int, ...]) -> Iterator[tuple[int, int, int, int, int, int]]:
+        """Boxes (a0, a1, d0, d1, b0, b1) that cover the band, each about 40 mm wide."""
+        along, _, across = self.strides
+        starts = np.arange(0, self.top.shape[1], self.group)
+        lows = np.minimum.reduceat(self.top, starts, axis=1).tolist()
+        highs = np.maximum.reduceat(self.bottom, starts, axis=1).tolist()
+        for row in range(self.top.shape[0]):
+            a0, a1 = row * along, min((row + 1) * along, shape[0])
+            for start, low, high in zip(starts.tolist(), lows[row], highs[row]):
+                if high > low:
+                    yield a0, a1, low, high, start * across, min((start + self.group) * across, shape[2])
+
+
+def findSkinBand(volume: OrientedVolume, *, aboveMm: float, belowMm: float) -> SkinBand | None:
+    """Band reaching ``aboveMm`` outwards of the outermost and ``belowMm`` inwards of the innermost surface among neighbouring cells.
+
+    The surface is read on a coarse grid (about 5 x 8 mm), so slopes, and objects standing on the skin, are inside. None where all is air.
     """
     view, spacing = volume.view, volume.spacingMm
-    along, deep, across = (max(1, int(mm // s)) for mm, s in zip((4.0, 1.5, 6.0), spacing))
-    coarse = view[::along, ::deep, ::across]
-    solid: npt.NDArray[np.bool_] = np.greater(coarse, SURFACE_HU)
+    along, deep, across = (max(1, int(mm // s)) for mm, s in zip((5.0, 1.6, 8.0), spacing))
+    solid: npt.NDArray[np.bool_] = np.greater(view[::along, ::deep, ::across], SURFACE_HU)
     first = np.argmax(solid, axis=1) * deep
     hit: npt.NDArray[np.bool_] = np.asarray(solid.any(axis=1))
     if not hit.any():
-        return np.empty((0, 3), np.int64), minThresholdHu
+        return None
     outer = _filter3x3(np.where(hit, first, view.shape[1]), np.minimum)
     inner = _filter3x3(np.where(hit, first, -1), np.maximum)
     top = np.maximum(outer - int(np.ceil(aboveMm / spacing[1])), 0)
     # A cell between a marker and its far background may span far: no band is thicker than 50 mm.
     bottom = np.minimum(np.minimum(inner, outer + int(50.0 / spacing[1])) + int(np.ceil(belowMm / spacing[1])) + deep, view.shape[1])
-    threshold = _noiseThreshold(view, first, hit, (along, deep, across), spacing, minThresholdHu, maxThresholdHu)
+    return SkinBand(top, bottom, first, hit, (along, deep, across), max(1, int(np.ceil(40.0 / (across * spacing[2])))))
+
+
+def denseVoxelsNearSurface(
+    volume: OrientedVolume, *, aboveMm: float, belowMm: float, minThresholdHu: float, maxThresholdHu: float
+) -> tuple[npt.NDArray[np.int64], float]:
+    """Indices (n, 3) in the view of voxels denser than a noise-adapted threshold within the skin band, and that threshold (HU)."""
+    view, spacing = volume.view, volume.spacingMm
+    band = findSkinBand(volume, aboveMm=aboveMm, belowMm=belowMm)
+    if band is None:
+        return np.empty((0, 3), np.int64), minThresholdHu
+    threshold = _noiseThreshold(view, band.first, band.hit, band.strides, spacing, minThresholdHu, maxThresholdHu)
     # An integer level lets integer voxels be compared as they are, without a floating-point copy.
     level: float = int(np.floor(threshold)) if np.issubdtype(view.dtype, np.integer) else threshold
     found: list[npt.NDArray[np.int64]] = []
-    group = max(1, int(np.ceil(40.0 / (across * spacing[2]))))
-    for row in range(coarse.shape[0]):
-        a0, a1 = row * along, min((row + 1) * along, view.shape[0])
-        for column in range(0, coarse.shape[2], group):
-            cells = slice(column, column + group)
-            low, high = int(top[row, cells].min()), int(bottom[row, cells].max())
-            if high <= low:
-                continue
-            b0, b1 = column * across, min((column + group) * across, view.shape[2])
-            block = view[a0:a1, low:high, b0:b1]
-            where = np.flatnonzero(block > level)
-            if len(where):
-                found.append(np.stack(np.unravel_index(where, block.shape), axis=1) + np.array([a0, low, b0]))
+    corners: list[tuple[int, int, int, int, int, int]] = []
+    for a0, a1, low, high, b0, b1 in band.tiles(view.shape):
+        where = (view[a0:a1, low:high, b0:b1] > level).ravel().nonzero()[0]
+        if len(where):
+            found.append(where)
+            corners.append((a0, low, b0, high - low, b1 - b0, len(where)))
     if not found:
         return np.empty((0, 3), np.int64), threshold
-    indices = np.concatenate(found)
+    table = np.array(corners)
+    origin = np.repeat(table[:, :3], table[:, 5], axis=0)
+    depth, width = np.repeat(table[:, 3], table[:, 5]), np.repeat(table[:, 4], table[:, 5])
+    row, column = np.divmod(np.concatenate(found), width)
+    indices = origin + np.stack([row // depth, row % depth, column], axis=1)
     # Far outwards of a marker there is air; of bone under the skin there isn't: most of it is dropped here at the cost of one look.
     outwards = np.maximum(indices[:, 1] - int((belowMm + 2.0) / spacing[1]), 0)
     free = view[indices[:, 0], outwards, indices[:, 2]] < SURFACE_HU
@@ -110,7 +143,7 @@ def _noiseThreshold(
     highest: float,
 ) -> float:
     """Five robust standard deviations above the soft tissue 3-10 mm under the surface."""
-    rows, columns = np.nonzero(hit)
+    rows, columns = (index[::4] for index in np.nonzero(hit))
     depths = first[rows, columns][:, None] + (np.array([3.0, 5.0, 7.0, 9.0, 10.0]) / spacing[1]).astype(int)
     values = view[(rows * strides[0])[:, None], np.minimum(depths, view.shape[1] - 1), (columns * strides[2])[:, None]].astype(float)
     # The noise is read from differences of neighbours in depth, so that fat beside muscle doesn't count as noise.

@@ -1,8 +1,9 @@
 """Marker detection: what is found where, how exactly, and how fast beside SimpleITK.
 
-Table 1: per cell of diameter x slice thickness x blur x material, with bone, calcifications, a wire and a contrast-filled tube in the picture.
-Table 2: false positives in volumes without markers. Table 3: time on 512 x 512 x 200, interleaved with SimpleITK's connected components with
-label statistics. Run: python Testing/Benchmarks/bench_markers.py [--volumes N] [--full]. The last line is JSON.
+Table 1: per cell of diameter x slice thickness x blur x material, with bone, calcifications, moles, a wire and
+a contrast-filled tube in the picture.
+Table 2: false positives in volumes without markers. Table 3: time on 512 x 512 x 200, interleaved with SimpleITK's connected
+components with label statistics. Run: python Testing/Benchmarks/bench_markers.py [--volumes N] [--full]. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import time
 
 import numpy as np
+
 from FusionRegistrationLib.MarkerDetection import detectMarkers
 from FusionRegistrationLib.SimulatedMarkerCt import (
     METAL_HU,
@@ -40,12 +42,18 @@ def onSkin(random: np.random.Generator, x: float, z: float, heightMm: float) -> 
 
 
 def distractors(random: np.random.Generator) -> dict:
-    """Things that look like markers: shallow calcifications, a cable and a contrast-filled tube on the skin, a rib under thin skin."""
+    """Things that look like markers: shallow calcifications, moles, a cable and a filled tube on the skin, a rib under thin skin."""
     calcifications = []
     for _ in range(3):
         x, z, depth = random.uniform(-80, 80), random.uniform(-35, 35), random.uniform(5.5, 15)
         place, _ = onSkin(random, x, z, -depth)
         calcifications.append(SimulatedMarker(tuple(place), random.uniform(1.5, 4.0), random.uniform(300, 1200)))
+    for _ in range(2):
+        # Moles, warts, drops of gel: small bumps as dense as skin.
+        place, _ = onSkin(
+            random, random.uniform(-85, 85), random.choice([-38.0, 0.0, 38.0]) + random.uniform(-2, 2), random.uniform(-1.0, 0.5)
+        )
+        calcifications.append(SimulatedMarker(tuple(place), random.uniform(4.0, 8.0), random.uniform(0, 70)))
     rods = []
     for radius, hu in ((0.8, 2500.0), (2.0, 300.0)):
         z = random.uniform(-40, 40)
@@ -58,7 +66,10 @@ def distractors(random: np.random.Generator) -> dict:
     return {"calcifications": tuple(calcifications), "rods": tuple(rods), "spinousDepthMm": random.uniform(4.0, 12.0)}
 
 
-def farFromRods(place: np.ndarray, rods: tuple[SimulatedRod, ...], distanceMm: float) -> bool:
+def farFromOthers(place: np.ndarray, others: dict, distanceMm: float) -> bool:
+    rods: tuple[SimulatedRod, ...] = others["rods"]
+    if any(np.linalg.norm(place - np.array(c.centerRas)) < distanceMm + 0.5 * c.diameterMm for c in others["calcifications"]):
+        return False
     for rod in rods:
         start, end = np.array(rod.startRas), np.array(rod.endRas)
         t = np.clip((place - start) @ (end - start) / ((end - start) @ (end - start)), 0, 1)
@@ -76,7 +87,7 @@ def cellVolume(diameter: float, sliceMm: float, blur: float, hu: float, kind: st
         for z in (-22, 22):
             thickness = diameter if kind == "ball" else 0.4 * diameter
             place, normal = onSkin(random, x + random.uniform(-8, 8), z + random.uniform(-6, 6), 0.5 * thickness * random.uniform(0.5, 1.0))
-            if farFromRods(place, others["rods"], 0.5 * diameter + 5.0):
+            if farFromOthers(place, others, 0.5 * diameter + 5.0):
                 markers.append(SimulatedMarker(tuple(place), diameter, hu, kind, tuple(normal)))
     scene = MarkerCtScene(markers=tuple(markers), sliceMm=sliceMm, blurSdMm=blur, seed=seed, extentMm=(190.0, 76.0, 90.0), **others)
     voxels, ijkToRas = simulateMarkerCt(scene)
