@@ -208,7 +208,7 @@ class NavigationViews:
         self.scene3d.show(state, tip)
         for view, overlay in self.overlays.items():
             held = {FUSION: shown.fusionHeldSec, ULTRASOUND: shown.ultrasoundHeldSec, THREE_D: shown.ultrasoundHeldSec}.get(view)
-            overlay.show(state.displayed, "" if held is None else f"FROZEN {held:.0f} s")
+            overlay.show(state.displayed, held)
 
     def _poses(self, state: SessionState, fusion: UltrasoundFrame | None, ultrasound: UltrasoundFrame | None) -> dict[ViewName, SlicePose]:
         poses: dict[ViewName, SlicePose] = {}

@@ -5,9 +5,10 @@ Works on any renderer: in Slicer that of a slice or 3D widget, headless that of 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from IntradiscalNavLib.Guidance.DisplayedGuidance import DisplayedGuidance, DisplayedNumber, GuidanceNumber
+from IntradiscalNavLib.Guidance.DisplayedGuidance import BLANK, DisplayedGuidance, DisplayedNumber, GuidanceNumber
 from IntradiscalNavLib.Guidance.ProximityAlert import LEVEL_COLORS, AlertLevel
 
 BIG_SHARE = 0.125
@@ -50,14 +51,17 @@ class NumberOverlay:
         self._renderer.AddViewProp(actor)
         return actor
 
-    def show(self, displayed: DisplayedGuidance, banner: str = "", titleSuffix: str = "") -> bool:
-        """Show this state; True when anything changed on the screen. ``banner`` comes before the reasons of what isn't live."""
+    def show(self, displayed: DisplayedGuidance, heldSec: float | None = None) -> bool:
+        """Show this state; True when anything changed on the screen.
+
+        :param heldSec: how long the picture of this view has been frozen. A number that belongs to the live plane isn't shown beside it.
+        """
         width, height = self._renderer.GetSize()
         if width < 2 or height < 2:
             return False
         big, small = max(int(height * BIG_SHARE), 18), max(int(height * LABEL_SHARE), 11)
         edge = max(small // 2, 5)
-        title = f"{self._title}{titleSuffix}"
+        title = self._title
         if displayed.live:
             title += f"   {displayed.phase.value}"
         name = f"{displayed.needleName}\n{displayed.targetName}" if self._namesNeedle else ""
@@ -66,12 +70,14 @@ class NumberOverlay:
         changed |= self._put("title", title, LABEL_COLOR, small, (edge, height - edge), "left", "top")
         for side, number, x, justification in (("", self._main, edge, "left"), ("Right", self._second, width - edge, "right")):
             item = displayed.numbers[number] if number is not None else None
+            if item is not None and heldSec is not None and number is GuidanceNumber.OUT_OF_PLANE:
+                item = replace(item, text=BLANK, live=False)
             color = LEVEL_COLORS[AlertLevel.UNKNOWN] if item is None or not item.live else self._color(item)
             text = "" if item is None else item.text
             size = _fittedSize(big if side == "" else int(big * 0.62), text, width)
             changed |= self._put(f"big{side}", text, color, size, (x, edge + small + 4), justification, "bottom", bold=True)
             changed |= self._put(f"label{side}", "" if item is None else item.label, LABEL_COLOR, small, (x, edge), justification, "bottom")
-        lines = [banner] if banner else []
+        lines = [] if heldSec is None else [f"FROZEN {heldSec:.0f} s"]
         lines += [
             f"{role.upper()} {tool.state}: {tool.reason}" if tool.reason else f"{role.upper()} {tool.state}"
             for role, tool in displayed.notLive.items()

@@ -412,6 +412,22 @@ def test_closedViewsLeaveNothingOnTheScreen(rendered):
         rendered.views = NavigationViews(rendered.scene, ct=rendered.ct, anatomy=[AnatomyModel(rendered.ball, BALL_COLOR, 0.5)])
 
 
+def test_besideAFrozenPictureNoLiveDistanceFromThePlaneIsShown(rendered):
+    rendered.views.attachOverlay(Layout.ULTRASOUND, rendered.slices[Layout.ULTRASOUND].renderer)
+    try:
+        rendered.tick()
+        texts = rendered.views.overlays[Layout.ULTRASOUND]._texts
+        assert texts["big"].GetInput().endswith(" mm")
+        rendered.views.freeze(rendered.timeSec)
+        rendered.timeSec += 3.0
+        state = rendered.tick()
+        assert texts["big"].GetInput() == BLANK, "the number is of the live plane, the picture is not"
+        assert texts["banner"].GetInput() == "FROZEN 3 s"
+        assert state.displayed.text(GuidanceNumber.OUT_OF_PLANE) != BLANK
+    finally:
+        rendered.views.overlays.pop(Layout.ULTRASOUND).remove()
+
+
 def test_headIsToTheRightInTheViewAlongTheBody(rendered):
     rendered.tick()
     assert rendered.views.slicePose(Layout.PATH_ALONG)[2, 0] > 0.8
