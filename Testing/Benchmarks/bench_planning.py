@@ -104,14 +104,16 @@ def candidates(context: PlanContext) -> list[np.ndarray]:
 
 
 def memoryOfPlan(path: pathlib.Path) -> tuple[float, float]:
-    """Peak resident memory (MB) of a fresh process that loads the case and plans, and of the same process before planning."""
+    """Peak resident memory (MB) before and after planning of a fresh process that loads the case and plans (Linux: VmHWM; ru_maxrss would
+    keep the parent's)."""
     code = (
-        f"import sys, resource; sys.path[:0] = [{str(pathlib.Path(__file__).parent)!r}]\n"
+        f"import sys; sys.path[:0] = [{str(pathlib.Path(__file__).parent)!r}]\n"
         "import bench_planning as b, pathlib\n"
         f"anatomy = b.loadCase(pathlib.Path({str(path)!r}))\n"
-        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024\n"
+        "def peak(): return int(open('/proc/self/status').read().split('VmHWM:')[1].split()[0]) / 1024\n"
+        "before = peak()\n"
         "b.planTrajectories(anatomy, 'L4-L5', 'left')\n"
-        "print(before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)\n"
+        "print(before, peak())\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
     before, peak = (float(part) for part in done.stdout.split())

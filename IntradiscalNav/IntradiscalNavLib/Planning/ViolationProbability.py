@@ -19,6 +19,10 @@ from IntradiscalNavLib.Planning.PlanningParameters import PlanningParameters
 FloatArray = npt.NDArray[np.float64]
 
 
+_POINTS_AT_ONCE = 60_000
+"""Points moved in one go: enough to forget Python's overhead, few enough to stay in the cache."""
+
+
 @dataclass(frozen=True)
 class RegistrationUncertainty:
     """Covariance (6x6: rotation vector in rad, then translation in mm) of a small twist about ``centerRas`` in RAS, as a rigid fit
@@ -106,17 +110,26 @@ def estimateViolation(
     rest, nerves = field.segmented.reshape(-1), field.modelled.reshape(-1)
     hits = {cause: np.zeros(count) for cause in ("modelled nerves", "segmented structures", "tip")}
     anyHit = np.zeros(count)
-    for n in range(number):
-        moved = points + np.cross(rotation[n], relative) + translation[n]
-        moved += bend[..., None] * (normal[n, 6] * across1 + normal[n, 7] * across2)[:, None, :]
+    block = max(1, _POINTS_AT_ONCE // (count * samples))
+    for first in range(0, number, block):
+        part = slice(first, min(first + block, number))
+        # A small rotation moves a point by rotation x offset, a product with the skew matrix of the rotation.
+        skew = np.zeros((part.stop - part.start, 3, 3))
+        for row, column, axis, sign in ((0, 1, 2, -1), (0, 2, 1, 1), (1, 0, 2, 1), (1, 2, 0, -1), (2, 0, 1, -1), (2, 1, 0, 1)):
+            skew[:, row, column] = sign * rotation[part, axis]
+        moved = (relative.reshape(-1, 3) @ skew.transpose(0, 2, 1)).reshape(-1, count, samples, 3)
+        moved += points
+        moved += translation[part, None, None, :]
+        sideways = normal[part, 6, None, None] * across1 + normal[part, 7, None, None] * across2
+        moved += bend[None, :, :, None] * sideways[:, :, None, :]
         index = np.clip(np.rint((moved - np.asarray(grid.originRas)) / spacing), 0, last).astype(np.int32)
         flat = (index[..., 2] * nj + index[..., 1]) * ni + index[..., 0]
-        others = rest.take(flat).min(1) < 0
-        shift = field.nerveSigmaMm * normal[n, 8]
-        nerve = nerves.take(flat).min(1) / UNITS_PER_MM + shift < 0
-        tip = np.linalg.norm((moved[:, -1] - tipCenterRas) @ tipMatrix.T, axis=1) > 1.0
-        hits["segmented structures"] += others
-        hits["modelled nerves"] += nerve
-        hits["tip"] += tip
-        anyHit += others | nerve | tip
+        others = rest.take(flat).min(2) < 0
+        shift = field.nerveSigmaMm * normal[part, 8, None]
+        nerve = nerves.take(flat).min(2) / UNITS_PER_MM + shift < 0
+        tip = np.linalg.norm((moved[:, :, -1] - tipCenterRas) @ tipMatrix.T, axis=-1) > 1.0
+        hits["segmented structures"] += others.sum(0)
+        hits["modelled nerves"] += nerve.sum(0)
+        hits["tip"] += tip.sum(0)
+        anyHit += (others | nerve | tip).sum(0)
     return ViolationEstimate(anyHit / number, {cause: value / number for cause, value in hits.items()})
