@@ -54,7 +54,7 @@ def cohortReportHtml(
     sizes = htmlTable(("Method", *table.settings.groups, "with drop-outs"), sampleSizeRows(sampleSizes), (1, 2, 3))
     groups = "".join(drawing.text() for drawing in groupDrawings(table, columns))
     sections = [
-        ("Table 1", htmlTable(header, tableRows(table), numeric) + left),
+        ("Table 1", htmlTable(header, tableRows(table), numeric, (1, 2)) + left),
         ("Groups", f"<div class=figures>{groups}</div>" if groups else ""),
         ("Learning curves and dose", "".join(drawing.text() for drawing in curveDrawings(table, columns))),
         ("Sample size of the next trial", sizes if sampleSizes else ""),

@@ -17,7 +17,7 @@ table{border-collapse:collapse;width:100%;margin:.4em 0}
 th,td{text-align:left;padding:.32em .6em;border-bottom:1px solid #e4e7eb;vertical-align:top}
 th{background:#f5f7fa;font-weight:600}
 td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}td.n{white-space:nowrap}
-td{white-space:pre-line}
+td{white-space:pre-line}td.w,th.w{white-space:pre}
 .figures{display:flex;flex-wrap:wrap;gap:1em}
 figure{margin:0;flex:1 1 280px;max-width:460px}
 figure img{width:100%;border-radius:4px;background:#000}
@@ -32,12 +32,13 @@ figcaption{font-size:.85em;color:#52606d}
 """
 
 
-def htmlTable(header: Sequence[str], rows: Iterable[Sequence[object]], numeric: Iterable[int] = ()) -> str:
-    """A table; columns in `numeric` are set right."""
-    right = set(numeric)
+def htmlTable(header: Sequence[str], rows: Iterable[Sequence[object]], numeric: Iterable[int] = (), whole: Iterable[int] = ()) -> str:
+    """A table; columns in `numeric` are set right, those in `whole` never break a line of their own."""
+    right, kept = set(numeric), set(whole)
 
     def cells(values: Sequence[object], tag: str) -> str:
-        return "".join(f"<{tag}{' class=n' if index in right else ''}>{escape(str(value))}</{tag}>" for index, value in enumerate(values))
+        kinds = [" class=n" if index in right else " class=w" if index in kept else "" for index in range(len(values))]
+        return "".join(f"<{tag}{kind}>{escape(str(value))}</{tag}>" for kind, value in zip(kinds, values))
 
     body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in rows)
     return f"<table><thead><tr>{cells(header, 'th')}</tr></thead><tbody>{body}</tbody></table>"
