@@ -225,7 +225,7 @@ def _notes(settings: CohortSettings, rows: Sequence[CohortRow], tested: int) -> 
 
 
 PUBLISHED_NOTE = (
-    "Example data consistent with every figure printed, not the authors' data. The published Table 1 states no data and names MATLAB 2016b. "
+    "Example data consistent with every figure printed, not the authors' data. The published Table 1 gives no data and names MATLAB 2016b. "
     "Its four Mann-Whitney p-values (0.749, 0.006, 0.008, 0.008) all come out of one standard variant only: normal approximation, "
     "tie-corrected, without continuity correction. That is inferred by an exhaustive search over data consistent with the printed means, "
     "SDs and ranges; MATLAB's ranksum can't give them in either of its modes."
