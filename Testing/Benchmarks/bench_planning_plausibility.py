@@ -58,6 +58,11 @@ def withoutPrior(context: PlanContext, search: SearchResult) -> tuple[float, flo
     return (paths[0].entryDistanceStraightMm, paths[0].medialInclinationDeg) if found else (np.nan, np.nan)
 
 
+def rounded(value: object) -> str:
+    """A figure as text, a dash where there is none."""
+    return f"{value:.0f}" if isinstance(value, float) else "-"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--phantoms", type=int, default=50)
@@ -135,8 +140,9 @@ def run(count: int) -> None:
             correlation = float(np.corrcoef(table[:, 1], table[:, 4])[0, 1]) if len(table) > 2 else float("nan")
             print(
                 f"{level}: {found['atPublishedDepth']} patients within 6 mm of the published depth: "
-                f"entry {found['entryAtPublishedDepthMm']} mm, "
-                f"inclination {found['inclinationAtPublishedDepthDeg']} deg; correlation of inclination and depth {correlation:+.2f}"
+                f"entry {rounded(found['entryAtPublishedDepthMm'])} mm, "
+                f"inclination {rounded(found['inclinationAtPublishedDepthDeg'])} deg; "
+                f"correlation of inclination and depth {correlation:+.2f}"
             )
             print(
                 f"       without the published inclination in the score: {found['entryWithoutPriorMm']:.0f} mm, "

@@ -96,12 +96,12 @@ def preparePlan(
     if facet is None:
         targets = disc.nucleusTargets(p.targetsPerAxis, p.targetSpread)
         tipMatrix = disc.discMatrix() / (disc.nucleusSemiAxesMm * p.nucleusShare)[:, None]
-        depth = _depth(anatomy, disc.axes, disc.centerRas)
+        depth = _depth(anatomy, patch, disc.centerRas)
         prior = priorInclinationDeg(level, depth, p)
     else:
         targets = center + np.array([0.0, -2.0, 2.0])[:, None] * disc.axes.superior
         tipMatrix = np.eye(3) / CAPSULE_TOLERANCE_MM
-        depth = _depth(anatomy, disc.axes, center)
+        depth = _depth(anatomy, patch, center)
         prior = p.facetPriorInclinationDeg
     known = patch.points[~np.isnan(patch.points).any(-1)]
     low = np.minimum(known.min(0), targets.min(0))
@@ -129,13 +129,13 @@ def preparePlan(
     )
 
 
-def _depth(anatomy: SpineAnatomy, axes: AnatomicalAxes, pointRas: FloatArray) -> float:
+def _depth(anatomy: SpineAnatomy, patch: SkinPatch, pointRas: FloatArray) -> float:
     """Depth of a point under the skin, straight back in the mid-sagittal direction (median over 40 mm: the groove of the back levels
-    out)."""
+    out); where the CT does not show the skin there, under the middle of the skin it does show."""
     offsets = np.arange(-20.0, 20.1, 4.0)
     heights = anatomy.skin.heightAt(pointRas[0] + offsets, np.full_like(offsets, pointRas[2]))
     if np.isnan(heights).all():
-        return float("nan")
+        heights = patch.points[..., 1]
     return float(pointRas[1] - np.nanmedian(heights))
 
 

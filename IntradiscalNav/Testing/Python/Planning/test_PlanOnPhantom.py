@@ -50,6 +50,11 @@ def test_discsAgreeWithTheTruth(modelled, phantom):
             assert np.degrees(np.arccos(plate.normal @ plane.normalRas)) < 5.0
 
 
+def test_proneTableIsNotTakenForASupineOne(phantom):
+    anatomy = anatomyFromLabels(phantom.labels, phantom.ijkToRas, phantom.labelNames, ctHu=phantom.voxels)
+    assert not any("supine" in warning for warning in anatomy.warnings)
+
+
 def test_facetCapsulesAgreeWithTheTruth(modelled, phantom):
     errors = [
         np.linalg.norm(modelled.facet(level, side).capsuleTargetRas - phantom.truth.facet(level, side).capsuleRas)

@@ -221,3 +221,16 @@ def test_parametersSayUnitAndSource():
         PlanningParameters(needleLengthMm=10.0)
     with pytest.raises(ValueError, match="herniaSide"):
         PlanningParameters(herniaSide="up")
+
+
+def test_skinUnknownOverTheMidlineStillGivesAPlan(makeAnatomy):
+    anatomy = makeAnatomy()
+    height = anatomy.skin.anteriorMm.copy()
+    height[:, np.abs(anatomy.skin.rightMm) < 30] = np.nan
+    cut = replace(anatomy, skin=replace(anatomy.skin, anteriorMm=height))
+    plan = planTrajectories(cut, "L4-L5", "left", FAST)
+    assert plan.contexts["left"].depthMm == pytest.approx(76, abs=2)
+    assert plan.best
+    assert np.isfinite([path.score for path in plan.best]).all()
+    assert all(np.isnan(path.entryDistanceAlongSkinMm) for path in plan.best), "the skin between is unknown, and said to be"
+    assert all(path.entryRas[0] < -30 for path in plan.best)
