@@ -181,14 +181,22 @@ def _cellsOf(count: int) -> Any:
     return cells
 
 
+def _arrayOf(values: npt.NDArray[Any], vtkClass: Any, components: int) -> Any:
+    """VTK array on the memory of a numpy array, which it keeps alive. (``numpy_to_vtk`` does the same in ten times the time.)"""
+    flat = np.ascontiguousarray(values).reshape(-1)
+    array = vtkClass()
+    array.SetNumberOfComponents(components)
+    array.SetVoidArray(flat, flat.size, 1)
+    array._numpy_reference = flat
+    return array
+
+
 def _strokes(segments: FloatArray, colors: Indices) -> Any:
     import vtk
-    from vtkmodules.util.numpy_support import numpy_to_vtk
 
     points = vtk.vtkPoints()
-    # VTK keeps a reference to the arrays, which nobody changes afterwards.
-    points.SetData(numpy_to_vtk(np.ascontiguousarray(segments.reshape(-1, 3)), deep=0))
-    scalars = numpy_to_vtk(np.ascontiguousarray(colors), deep=0)
+    points.SetData(_arrayOf(segments, vtk.vtkDoubleArray, 3))
+    scalars = _arrayOf(colors, vtk.vtkUnsignedCharArray, 1)
     scalars.SetName(COLOR_ARRAY)
     polyData = vtk.vtkPolyData()
     polyData.SetPoints(points)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -157,6 +158,9 @@ def _thick(segments: FloatArray, normal: FloatArray, pixelMm: float) -> FloatArr
 def _ellipse(centerRas: FloatArray, covariance: FloatArray, right: FloatArray, up: FloatArray) -> FloatArray:
     """95 % ellipse of the tip as seen across the plane, dashed, as segments (n, 2, 3)."""
     basis = np.column_stack([right, up])
-    values, axes = np.linalg.eigh(basis.T @ covariance @ basis)
-    semi = basis @ (axes * (RAYLEIGH_95 * np.sqrt(np.maximum(values, 0.0))))
+    (a, b), (_, c) = (basis.T @ covariance @ basis).tolist()
+    # Any square root of the covariance takes the circle to the ellipse; the triangular one (Cholesky) is the cheapest.
+    first = math.sqrt(max(a, 1e-12))
+    root = np.array([[first, 0.0], [b / first, math.sqrt(max(c - (b / first) ** 2, 0.0))]])
+    semi = basis @ (RAYLEIGH_95 * root)
     return circle(centerRas, semi[:, 0], semi[:, 1], 1.0)[::2]

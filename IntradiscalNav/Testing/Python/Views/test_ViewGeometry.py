@@ -175,6 +175,21 @@ def test_ellipsoidHoldsTheStatedSemiAxes():
     assert np.linalg.det(matrix) > 0
 
 
+def test_drawnEllipseIsTheProjectionOfTheCovariance():
+    """Every point of the drawn ellipse lies at the 95 % Mahalanobis distance of the projected covariance."""
+    from IntradiscalNavLib.Guidance.TipUncertainty import RAYLEIGH_95
+    from IntradiscalNavLib.Views.SliceStrokes import _ellipse
+
+    root = np.random.default_rng(2).normal(size=(3, 3))
+    covariance, axes = root @ root.T, rotationFromVector(np.array([0.4, -0.2, 1.0]))
+    basis, center = axes[:, :2], np.array([3.0, -4.0, 5.0])
+    points = _ellipse(center, covariance, basis[:, 0], basis[:, 1]).reshape(-1, 3) - center
+    np.testing.assert_allclose(points @ axes[:, 2], 0, atol=1e-12)
+    flat = points @ basis
+    distance = np.einsum("ni,ij,nj->n", flat, np.linalg.inv(basis.T @ covariance @ basis), flat)
+    np.testing.assert_allclose(distance, RAYLEIGH_95**2, rtol=1e-9)
+
+
 def test_labelModels(streamed):
     labels = np.zeros((40, 40, 40), np.uint8)
     labels[10:30, 12:28, 14:26] = 3
