@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import time
 
 import numpy as np
 
 from IntradiscalNavLib.Streaming.OpenIGTLinkMessages import ImageMessage
-from IntradiscalNavLib.Streaming.ToolStatus import STATUS_MEANINGS, ToolState
+from IntradiscalNavLib.Streaming.StreamClock import StreamClock
+from IntradiscalNavLib.Streaming.ToolStatus import STATUS_MEANINGS, ToolState, ToolStatusParameters, worstState
 
 _STATUS_KEY = re.compile(r"^(.+?)TransformStatus$")
 
@@ -32,3 +34,46 @@ def imageState(
     elif abs(float(np.linalg.det(linear))) < 1e-12:
         reasons.append("its geometry has no volume")
     return (ToolState.INVALID if reasons else ToolState.OK), tuple(reasons)
+
+
+class ImageStatusMonitor:
+    """State of each streamed image: its age and delay, its own metadata and geometry, and the state of the probe that carries it."""
+
+    def __init__(self, parameters: ToolStatusParameters | None = None) -> None:
+        self.parameters = parameters or ToolStatusParameters()
+        self._clocks: dict[str, StreamClock] = {}
+        self._own: dict[str, tuple[ToolState, tuple[str, ...]]] = {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._clocks)
+
+    def note(self, message: ImageMessage) -> None:
+        """Take in an image."""
+        self._clocks.setdefault(message.deviceName, StreamClock()).note(message.arrivalSec or time.monotonic(), message.timestampSec)
+        self._own[message.deviceName] = imageState(message)
+
+    def judge(
+        self, name: str, nowSec: float, probeState: ToolState | None = None, probeReason: str = ""
+    ) -> tuple[ToolState, tuple[str, ...]]:
+        """State and reasons at a monotonic time. ``probeState`` is None where no transform tells of the probe.
+
+        Under header version 1 the probe's own transform is the only sign that the picture's place is not true.
+        """
+        clock = self._clocks.get(name)
+        if clock is None:
+            return ToolState.MISSING, ("no image has arrived under this name",)
+        timing = clock.timing(nowSec)
+        if timing.ageSec > self.parameters.missingAfterSec:
+            return ToolState.MISSING, (f"no image has arrived for {timing.ageSec:.1f} s",)
+        state, reasons = self._own[name]
+        if timing.ageSec > self.parameters.staleAfterSec:
+            state, reasons = worstState([state, ToolState.STALE]), (f"no image has arrived for {timing.ageSec:.1f} s", *reasons)
+        elif timing.ageSec + timing.delaySec > self.parameters.staleAfterSec:
+            old = timing.ageSec + timing.delaySec
+            state, reasons = worstState([state, ToolState.STALE]), (f"the image that arrives is {old:.1f} s old", *reasons)
+        if probeState is not None and probeState is not ToolState.OK:
+            state = worstState([state, probeState])
+            if probeReason and probeReason not in reasons:
+                reasons = (*reasons, probeReason)
+        return state, reasons

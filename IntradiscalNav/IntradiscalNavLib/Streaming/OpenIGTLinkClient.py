@@ -216,7 +216,7 @@ class OpenIGTLinkClient:
         retrySec = self._firstRetrySec
         while not stopping.is_set():
             try:
-                connection = socket.create_connection((self.host, self.port), self._connectTimeoutSec)
+                connection = _connect(self.host, self.port, self._connectTimeoutSec)
             except OSError as error:
                 if stopping.is_set():
                     return
@@ -314,6 +314,15 @@ class OpenIGTLinkClient:
                 self.onStateChanged(self.status)
             except Exception:
                 logger.exception("The handler of the connection state failed")
+
+
+def _connect(host: str, port: int, timeoutSec: float) -> socket.socket:
+    connection = socket.create_connection((host, port), timeoutSec)
+    if connection.getsockname() == connection.getpeername():
+        # On this machine, with nobody listening, TCP may connect a socket to itself, and would then keep the server from its port.
+        connection.close()
+        raise ConnectionRefusedError
+    return connection
 
 
 def describeError(error: OSError) -> str:

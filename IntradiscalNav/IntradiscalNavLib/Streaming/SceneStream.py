@@ -17,7 +17,7 @@ from vtkmodules.vtkCommonDataModel import vtkImageData
 from vtkmodules.vtkCommonMath import vtkMatrix4x4
 
 from FusionRegistrationLib.RigidTransform import FloatArray
-from IntradiscalNavLib.Streaming.ImageStatus import imageState
+from IntradiscalNavLib.Streaming.ImageStatus import ImageStatusMonitor
 from IntradiscalNavLib.Streaming.OpenIGTLinkMessages import (
     ImageMessage,
     OpenIGTLinkMessage,
@@ -25,7 +25,7 @@ from IntradiscalNavLib.Streaming.OpenIGTLinkMessages import (
     TransformMessage,
 )
 from IntradiscalNavLib.Streaming.ToolStatus import StatusChange, ToolState, ToolStatus, ToolStatusMonitor
-from IntradiscalNavLib.Streaming.TransformName import imageFrame
+from IntradiscalNavLib.Streaming.TransformName import imageFrame, parseTransformName
 from IntradiscalNavLib.Streaming.TransformTree import TransformTree, TreeBranch
 
 STATE_ATTRIBUTE = "IntradiscalNav.ToolState"
@@ -58,8 +58,7 @@ class SceneStream:
         self._nodes: dict[str, Any] = {}
         self._written: dict[str, bytes] = {}
         self._newImages: dict[str, ImageMessage] = {}
-        self._imageStates: dict[str, tuple[ToolState, tuple[str, ...]]] = {}
-        self._imageArrivals: dict[str, float] = {}
+        self.images = ImageStatusMonitor(self.monitor.parameters)
         self._metadata: dict[str, Mapping[str, str]] = {}
         self._branches: tuple[TreeBranch, ...] = ()
         self._writtenElsewhere: Callable[[], frozenset[str]] = frozenset
@@ -85,6 +84,8 @@ class SceneStream:
                         self.tree.update(tool.name, tool.matrix, message.timestampSec)
             elif isinstance(message, ImageMessage):
                 self._newImages[message.deviceName] = message
+                self._metadata[message.deviceName] = message.metadata
+                self.images.note(message)
 
     def setCalibration(self, name: str, matrix: FloatArray) -> None:
         """Set a calibration such as ``ImageToProbe`` or ``NeedleTipToNeedle``, or the registration ``ReferenceToRas``."""
@@ -125,8 +126,8 @@ class SceneStream:
         for name, message in images.items():
             self._applyImage(name, message, name in elsewhere)
             written.append(name)
-        for name, (state, _) in self._imageStates.items():
-            states[name] = self._imageStateNow(name, state, now)
+        for name in self.images.names:
+            states[name] = self._applyImageState(name, statuses, now)
         changes = tuple(self.monitor.takeChanges())
         return SceneUpdate(tuple(written), statuses, states, changes, time.perf_counter() - begin)
 
@@ -226,10 +227,6 @@ class SceneStream:
         wanted = parent.GetID() if parent is not None else None
         if node.GetTransformNodeID() != wanted:
             node.SetAndObserveTransformNodeID(wanted)
-        state, reasons = imageState(message)
-        self._imageStates[name] = (state, reasons)
-        self._writeStatus(node, state, reasons, message.metadata)
-        self._imageArrivals[name] = message.arrivalSec or time.monotonic()
         node.EndModify(wasModifying)
 
     def _imageParent(self, frame: str) -> Any:
@@ -242,19 +239,26 @@ class SceneStream:
                 return self.node(branch.name)
         return None
 
-    def _imageStateNow(self, name: str, state: ToolState, now: float) -> ToolState:
-        age = now - self._imageArrivals.get(name, now)
-        limits = self.monitor.parameters
-        if age > limits.missingAfterSec:
-            state = ToolState.MISSING
-        elif age > limits.staleAfterSec and state.isLive:
-            state = ToolState.STALE
+    def _applyImageState(self, name: str, statuses: Mapping[str, ToolStatus], now: float) -> ToolState:
+        """State of an image by itself and by the probe that carries it."""
+        probeState, probeReason = self._probeState(name, statuses)
+        state, reasons = self.images.judge(name, now, probeState, probeReason)
         node = self.node(name)
-        if node is not None and node.GetAttribute(STATE_ATTRIBUTE) != state.value:
-            node.SetAttribute(STATE_ATTRIBUTE, state.value)
-            if not state.isLive and age > limits.staleAfterSec:
-                node.SetAttribute(REASON_ATTRIBUTE, f"no image has arrived for {age:.1f} s")
+        if node is not None:
+            self._writeStatus(node, state, reasons, self._metadata.get(name, {}))
         return state
+
+    def _probeState(self, imageName: str, statuses: Mapping[str, ToolStatus]) -> tuple[ToolState | None, str]:
+        parts = imageFrame(imageName)
+        image = parts[0] if parts is not None else imageName
+        calibrations = (parseTransformName(name, self.tree.frameNames) for name in self.tree.fixedNames)
+        carriers = [parsed.toFrame for parsed in calibrations if parsed is not None and parsed.fromFrame == image]
+        resolved = self.tree.resolve(carriers[0] if carriers else "Probe", self.tree.frames.reference)
+        if resolved is None or not resolved.streamedNames:
+            return None, ""
+        state = resolved.state(statuses)
+        reasons = [f"{name}: {reason}" for name in resolved.streamedNames if name in statuses for reason in statuses[name].reasons]
+        return state, "; ".join(reasons)
 
 
 def writeImage(node: Any, message: ImageMessage) -> None:

@@ -179,3 +179,28 @@ def testServerThatChangesItsNamesIsFollowed(stream):
     update = stream.apply(later + 0.1)
     assert update.states["ProbeToReference"] is ToolState.OK
     assert np.allclose(worldMatrix(stream.node("ProbeToReference")), invertRigid(reference) @ probe, atol=1e-9)
+
+
+def testImageOfALostProbeUnderVersion1IsToldByTheProbe(stream):
+    """Header version 1: the image goes on with the recorded pose and no sign; only the probe's identity tells."""
+    rng = np.random.default_rng(10)
+    image = ImageMessage("Image_Reference", np.zeros((1, 4, 4), np.uint8), np.eye(4))
+    stream.setCalibration("ImageToProbe", np.diag([0.1, 0.1, 0.1, 1.0]))
+    stream.receive([TransformMessage("ProbeToReference", randomRigid(rng)), image])
+    assert stream.apply().states["Image_Reference"] is ToolState.OK
+    stream.receive([TransformMessage("ProbeToReference", np.eye(4)), image])
+    assert stream.apply().states["Image_Reference"] is ToolState.INVALID
+    assert "identity" in stream.node("Image_Reference").GetAttribute("IntradiscalNav.ToolReasons")
+
+
+def testOldImagesAreStale(stream):
+    now = time.monotonic()
+    for index in range(10):
+        image = ImageMessage("Image_Reference", np.zeros((1, 4, 4), np.uint8), np.eye(4), arrivalSec=now, timestampSec=1.79e9 + 0.1 * index)
+        stream.receive([dataclasses.replace(image, arrivalSec=now + 0.1 * index)])
+    assert stream.apply(now + 0.91).states["Image_Reference"] is ToolState.OK
+    # It arrives just now, but was taken two seconds ago.
+    stream.receive([dataclasses.replace(image, arrivalSec=now + 3.0, timestampSec=1.79e9 + 1.0)])
+    assert stream.apply(now + 3.01).states["Image_Reference"] is ToolState.STALE
+    assert "old" in stream.node("Image_Reference").GetAttribute("IntradiscalNav.ToolReasons")
+    assert stream.apply(now + 20.0).states["Image_Reference"] is ToolState.MISSING

@@ -315,3 +315,21 @@ def testBoundedQueueCountsWhatItDrops():
     assert [m.timestampSec for m in taken if m.messageType == "IMAGE"] == [2]
     assert queue.droppedCounts == {("TRANSFORM", "T"): 3, ("IMAGE", "I"): 2, ("", ""): 1}
     assert queue.take() == []
+
+
+def testASocketThatConnectedToItselfIsNoServer(monkeypatch):
+    """TCP connects a socket to itself when the kernel picks the wanted port as the source port and nobody listens there."""
+    real = socket.create_connection
+
+    def toItself(address, timeout):
+        connection = socket.socket()
+        connection.bind(("127.0.0.1", 0))
+        connection.connect(connection.getsockname())
+        return connection
+
+    monkeypatch.setattr(socket, "create_connection", toItself)
+    client = OpenIGTLinkClient(port=18944, **FAST).start()
+    waitFor(lambda: "nobody listens there" in client.status.reason, client)
+    assert client.status.connectCount == 0
+    client.stop()
+    monkeypatch.setattr(socket, "create_connection", real)
