@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from FusionRegistrationLib.ProbeGeometry import ProbeGeometry
 from FusionRegistrationLib.RigidTransform import FloatArray
 from IntradiscalNavLib.Guidance.DisplayedGuidance import GuidanceNumber
 from IntradiscalNavLib.Guidance.PathFrame import PathFrame
 from IntradiscalNavLib.Views.DisplayNodes import StrokePalette, addDisplay, removeOurNodes
+from IntradiscalNavLib.Views.FanMask import fanOfGeometry
 from IntradiscalNavLib.Views.FrozenPicture import FreezeMode, FrozenPicture
 from IntradiscalNavLib.Views.NavigationLayout import (
     FUSION,
@@ -165,6 +167,12 @@ class NavigationViews:
     def release(self) -> None:
         """Go on live."""
         self.freezer.release()
+
+    def setProbeGeometry(self, geometry: ProbeGeometry) -> None:
+        """Cut the picture to the fan of a known probe instead of learning it from the frames."""
+        mask = fanOfGeometry(geometry)
+        for picture in (self.fusionPicture, self.ultrasoundPicture):
+            picture.fan.setTo(mask)
 
     def attachOverlay(self, view: ViewName, renderer: Any) -> None:
         """Draw the large numbers of a view on its renderer."""

@@ -185,7 +185,6 @@ def rendered(sharedViews: RenderedScene) -> RenderedScene:
     scene.views.release()
     scene.session.warnings = ()
     for picture in (scene.views.fusionPicture, scene.views.ultrasoundPicture):
-        picture.fan.mask = np.ones((ROWS, COLUMNS), bool)
-        picture.fan.freeze()
+        picture.fan.setTo(np.ones((ROWS, COLUMNS), bool))
     scene.showImage(np.full((ROWS, COLUMNS), 60, np.uint8))
     return scene

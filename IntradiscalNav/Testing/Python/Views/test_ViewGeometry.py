@@ -12,11 +12,11 @@ from FusionRegistrationLib.RigidTransform import rotationFromVector
 from IntradiscalNavLib.Guidance.PathFrame import pathFrame
 from IntradiscalNavLib.Guidance.TipUncertainty import ELLIPSOID_95, TipErrorModel, tipUncertainty
 from IntradiscalNavLib.Views import NavigationLayout as Layout
+from IntradiscalNavLib.Views.FanMask import FanMask, fanOfGeometry
 from IntradiscalNavLib.Views.NeedleStrokes import circle, cross, dashes, strokesOnPlane
 from IntradiscalNavLib.Views.SceneModels import ellipsoidToRas, fanPolyData, labelModels, needlePolyData
 from IntradiscalNavLib.Views.SlicePose import pathPoses, targetPose
 from IntradiscalNavLib.Views.SurfaceContour import SurfaceContour
-from IntradiscalNavLib.Views.UltrasoundDisplay import FanMask
 
 coordinate = st.floats(-80, 80)
 point = st.tuples(coordinate, coordinate, coordinate).map(np.array)
@@ -145,6 +145,24 @@ def test_fanIsLearnedFromSpeckle():
     mask.learn(np.full((100, 80), 50, np.uint8))
     assert mask.mask.shape == (100, 80)
     assert mask.mask.all()
+
+
+def test_fanOfAKnownProbeIsExact():
+    from FusionRegistrationLib.ProbeGeometry import curvilinearGeometry, linearGeometry
+
+    fan, _ = fanImage()
+    curved = curvilinearGeometry(320, 240, (0.5, 0.5), apexPixel=(160, -40), faceRadiusMm=30.0, depthMm=100.0, halfAngleDeg=np.degrees(0.5))
+    assert np.mean(fanOfGeometry(curved) != fan) < 0.01
+    linear = fanOfGeometry(linearGeometry(320, 240, (0.2, 0.2), (40.0, 20.0, 279.0, 219.0)))
+    rows, columns = np.nonzero(linear)
+    assert (columns.min(), columns.max(), rows.min()) == (40, 279, 20)
+    assert rows.max() == pytest.approx(219, abs=2)
+    mask = FanMask()
+    mask.setTo(fan)
+    burnedIn = np.zeros(fan.shape, np.uint8)
+    burnedIn[2:10, 2:60] = 255
+    assert not mask.learn(burnedIn)
+    assert mask.mask is fan, "what a scanner writes beside the fan stays out"
 
 
 def test_fanSurfaceCoversTheMask():
