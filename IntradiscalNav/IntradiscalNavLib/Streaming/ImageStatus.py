@@ -67,11 +67,11 @@ class ImageStatusMonitor:
         if timing.ageSec > self.parameters.missingAfterSec:
             return ToolState.MISSING, (f"no image has arrived for {timing.ageSec:.1f} s",)
         state, reasons = self._own[name]
-        if timing.ageSec > self.parameters.staleAfterSec:
-            state, reasons = worstState([state, ToolState.STALE]), (f"no image has arrived for {timing.ageSec:.1f} s", *reasons)
-        elif timing.ageSec + timing.delaySec > self.parameters.staleAfterSec:
-            old = timing.ageSec + timing.delaySec
-            state, reasons = worstState([state, ToolState.STALE]), (f"the image that arrives is {old:.1f} s old", *reasons)
+        old = timing.ageSec + timing.delaySec
+        if old > self.parameters.staleAfterSec:
+            silent = timing.ageSec >= timing.delaySec
+            why = f"no image has arrived for {timing.ageSec:.1f} s" if silent else f"the image that arrives is {old:.1f} s old"
+            state, reasons = worstState([state, ToolState.STALE]), (why, *reasons)
         if probeState is not None and probeState is not ToolState.OK:
             state = worstState([state, probeState])
             if probeReason and probeReason not in reasons:

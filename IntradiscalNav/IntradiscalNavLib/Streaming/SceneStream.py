@@ -26,7 +26,7 @@ from IntradiscalNavLib.Streaming.OpenIGTLinkMessages import (
 )
 from IntradiscalNavLib.Streaming.ToolStatus import StatusChange, ToolState, ToolStatus, ToolStatusMonitor
 from IntradiscalNavLib.Streaming.TransformName import imageFrame, parseTransformName
-from IntradiscalNavLib.Streaming.TransformTree import TransformTree, TreeBranch
+from IntradiscalNavLib.Streaming.TransformTree import PATIENT_NOT_TRACKED, TransformTree, TreeBranch
 
 STATE_ATTRIBUTE = "IntradiscalNav.ToolState"
 REASON_ATTRIBUTE = "IntradiscalNav.ToolReasons"
@@ -156,6 +156,8 @@ class SceneStream:
         state = resolved.state(statuses)
         if branch.streamed:
             reasons = tuple(f"{name}: {reason}" for name in resolved.streamedNames if name in statuses for reason in statuses[name].reasons)
+            if resolved.patientAssumed:
+                reasons = (*reasons, PATIENT_NOT_TRACKED)
             self._writeStatus(node, state, reasons, self._metadata.get(resolved.streamedNames[0], {}))
         return state
 

@@ -315,7 +315,7 @@ class ToolStatusMonitor:
         if tool.invalidReason:
             return ToolState.INVALID, [tool.invalidReason]
         if age > limits.staleAfterSec:
-            silent = timing.ageSec > limits.staleAfterSec
+            silent = timing.ageSec >= timing.delaySec
             why = f"nothing has arrived for {timing.ageSec:.1f} s" if silent else f"what arrives is {age:.1f} s old"
             return ToolState.STALE, [why]
         reasons = []

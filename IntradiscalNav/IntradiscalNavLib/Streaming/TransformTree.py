@@ -13,6 +13,7 @@ patient adds no error.
 from __future__ import annotations
 
 import collections
+import enum
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -23,6 +24,25 @@ from IntradiscalNavLib.Streaming.ToolStatus import ToolState, ToolStatus, worstS
 from IntradiscalNavLib.Streaming.TransformName import TransformName, parseTransformName
 
 KEPT_SAMPLES = 4
+
+SETTLED_COUNT = 10
+"""So many poses of one tool without any of the reference before the tracker may stand in for it (one frame's poses come one by one)."""
+
+
+class PatientSensor(enum.Enum):
+    """What to do while no reference on the patient is streamed.
+
+    AUTO: the tracker stands in for it, and every pose relative to the patient is suspect at best: whether there is no sensor or it is just
+    not seen cannot be told. NONE: the user has said that there is none; the tracker is the reference. REQUIRED: poses relative to the
+    patient do not exist without it.
+    """
+
+    AUTO = "auto"
+    NONE = "none"
+    REQUIRED = "required"
+
+
+PATIENT_NOT_TRACKED = "the patient is not tracked: the tracker stands in for the reference"
 
 
 @dataclass(frozen=True)
@@ -36,19 +56,27 @@ class FrameNames:
 
 @dataclass(frozen=True, eq=False)
 class ResolvedTransform:
-    """A transform composed from the tree of ``usedNames``; ``timestampSec`` is 0 when nothing streamed is in it."""
+    """A transform composed from the tree of ``usedNames``; ``timestampSec`` is 0 when nothing streamed is in it.
+
+    ``patientAssumed``: the tracker stands in for a reference that may only be out of view.
+    """
 
     name: str
     matrix: FloatArray
     usedNames: tuple[str, ...]
     streamedNames: tuple[str, ...]
     timestampSec: float
+    patientAssumed: bool = False
 
     def state(self, statuses: Mapping[str, ToolStatus]) -> ToolState:
         """State of the composed transform: the worst of the streamed ones in it; OK where none is."""
         if not self.streamedNames:
             return ToolState.OK
-        return worstState(statuses[name].state if name in statuses else ToolState.MISSING for name in self.streamedNames)
+        best = ToolState.SUSPECT if self.patientAssumed else ToolState.OK
+        return worstState([best, *self._partStates(statuses)])
+
+    def _partStates(self, statuses: Mapping[str, ToolStatus]) -> list[ToolState]:
+        return [statuses[name].state if name in statuses else ToolState.MISSING for name in self.streamedNames]
 
 
 @dataclass(frozen=True)
@@ -67,6 +95,7 @@ class _Edge:
     receivedName: str
     name: TransformName
     streamed: bool
+    count: int = 0
     samples: collections.deque[tuple[float, FloatArray]] = field(default_factory=lambda: collections.deque(maxlen=KEPT_SAMPLES))
 
 
@@ -76,8 +105,9 @@ class TransformTree:
     Not thread-safe: update and resolve from the thread that owns it.
     """
 
-    def __init__(self, frames: FrameNames | None = None) -> None:
+    def __init__(self, frames: FrameNames | None = None, patientSensor: PatientSensor = PatientSensor.AUTO) -> None:
         self.frames = frames or FrameNames()
+        self._patientSensor = patientSensor
         self._edges: dict[str, _Edge] = {}
         self._frames: dict[str, None] = {}
         self._paths: dict[tuple[str, str], tuple[tuple[_Edge, bool], ...] | None] = {}
@@ -97,6 +127,28 @@ class TransformTree:
             # A calibration or registration set here leads over one that is streamed under the same name.
             return
         edge.samples.append((timestampSec, matrix))
+        edge.count += 1
+        if edge.count == SETTLED_COUNT:
+            self._paths.clear()
+
+    @property
+    def patientSensor(self) -> PatientSensor:
+        """What to do while no reference is streamed."""
+        return self._patientSensor
+
+    @patientSensor.setter
+    def patientSensor(self, value: PatientSensor) -> None:
+        self._patientSensor = value
+        self._paths.clear()
+
+    @property
+    def trackerStandsIn(self) -> bool:
+        """Whether the tracker counts as the reference at present."""
+        if self.patientTracked or self._patientSensor is PatientSensor.REQUIRED:
+            return False
+        if self._patientSensor is PatientSensor.NONE:
+            return True
+        return any(edge.streamed and edge.count >= SETTLED_COUNT for edge in self._edges.values())
 
     def setFixed(self, name: str, matrix: FloatArray) -> None:
         """Set a calibration (``ImageToProbe``, any invertible affine) or the registration (``ReferenceToRas``).
@@ -179,7 +231,7 @@ class TransformTree:
     def resolve(self, fromFrame: str, toFrame: str) -> ResolvedTransform | None:
         """``fromFrame`` -> ``toFrame``, composed over the fewest transforms; None when there is no path or a value is missing.
 
-        A reference that is not tracked counts as the tracker itself.
+        What happens while no reference is streamed, see :class:`PatientSensor`.
         """
         path = self._path(fromFrame, toFrame)
         if path is None or any(not edge.samples for edge, _ in path):
@@ -196,16 +248,22 @@ class TransformTree:
             matrix = step @ matrix
         streamed = tuple(edge.receivedName for edge, _ in path if edge.streamed)
         newest = max((edge.samples[-1][0] for edge, _ in path if edge.streamed), default=0.0)
-        return ResolvedTransform(
-            f"{fromFrame}To{toFrame}", matrix, tuple(edge.receivedName for edge, _ in path), streamed, self._commonTime(path) or newest
-        )
+        name, used = f"{fromFrame}To{toFrame}", tuple(edge.receivedName for edge, _ in path)
+        assumed = self._isAssumed(path, (fromFrame, toFrame))
+        return ResolvedTransform(name, matrix, used, streamed, self._commonTime(path) or newest, assumed)
+
+    def _isAssumed(self, path: tuple[tuple[_Edge, bool], ...], ends: tuple[str, str]) -> bool:
+        """Whether a path goes through the tracker as if it were the reference, without the user having said that it is."""
+        if self._patientSensor is not PatientSensor.AUTO or self.frames.tracker in ends or not self.trackerStandsIn:
+            return False
+        return any(self.frames.tracker in (edge.name.fromFrame, edge.name.toFrame) for edge, _ in path)
 
     def resolveWithout(self, name: str) -> ResolvedTransform | None:
         """The same transform made of others than the one of this name, None where there is no second way."""
         edge = self._edges.get(name)
         if edge is None:
             return None
-        others = TransformTree(self.frames)
+        others = TransformTree(self.frames, self._patientSensor)
         others._edges = {other: value for other, value in self._edges.items() if other != name}
         others._frames = self._frames
         # What the frames mean must not change with the transform that is left out.
@@ -225,10 +283,8 @@ class TransformTree:
         return self._paths[key]
 
     def _effective(self, frame: str) -> str:
-        # Without a patient sensor the reference is the tracker: a registration ReferenceToRas then holds for the tracker.
-        if frame == self.frames.tracker and not self.patientTracked:
-            return self.frames.reference
-        return frame
+        # A registration ReferenceToRas then holds for the tracker.
+        return self.frames.reference if frame == self.frames.tracker and self.trackerStandsIn else frame
 
     def _neighbours(self, frame: str) -> list[tuple[str, _Edge, bool]]:
         found = []

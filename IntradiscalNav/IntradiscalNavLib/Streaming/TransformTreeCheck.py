@@ -64,7 +64,8 @@ def _patientFindings(tree: TransformTree) -> Iterable[TreeFinding]:
             "patient-not-tracked",
             f"The patient is not tracked: no transform to {frames.reference} arrives, poses are relative to the tracker.",
             f"Fix a sensor to the patient, call it {frames.reference} in the PLUS configuration and send "
-            f"{frames.reference}To{frames.tracker} or tools relative to it. Until then every movement of the patient is an error.",
+            f"{frames.reference}To{frames.tracker} or tools relative to it. Until then every movement of the patient is an error, and "
+            "poses are suspect at best.",
         )
     if f"{frames.reference}To{frames.world}" not in tree.fixedNames:
         yield TreeFinding(

@@ -27,7 +27,7 @@ LIMITS = ToolStatusParameters(
     staleAfterSec=0.4, missingAfterSec=1.2, recoverSec=0.1, frozenAfterSec=0.4, holdJumpSec=0.3, minRateHz=2.0, maxJitterSec=0.5
 )
 NEEDLE = "NeedleToReference"
-PATIENCE_SEC = 25.0
+PATIENCE_SEC = 15.0
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from FusionRegistrationLib.RigidTransform import rigidFrom, rotationFromVector
 from IntradiscalNavLib.Streaming.ToolStatus import ToolState, ToolStatusMonitor
 from IntradiscalNavLib.Streaming.TransformName import imageFrame, parseTransformName
-from IntradiscalNavLib.Streaming.TransformTree import TransformTree
+from IntradiscalNavLib.Streaming.TransformTree import PatientSensor, TransformTree
 from IntradiscalNavLib.Streaming.TransformTreeCheck import ExpectedTools, Severity, checkTree, describeTree
 
 
@@ -108,20 +108,51 @@ def testPosesOfOneTimeAreComposedWhenThePatientMoves():
         assert np.allclose(tree.resolve("Probe", "Reference").matrix, probeToReference, atol=1e-9)
 
 
-def testWithoutAPatientSensorTheReferenceIsTheTracker():
+def okStatuses(tree):
+    monitor = ToolStatusMonitor()
+    for index in range(30):
+        for name in tree.streamedNames:
+            monitor.updatePose(name, randomRigid(np.random.default_rng(0)), 100.0 + 0.02 * index, 0.0, "OK", True)
+    return monitor.statuses(100.6)
+
+
+def testWithoutAPatientSensorTheTrackerStandsInAndNothingIsGood():
     rng = np.random.default_rng(3)
     probeToTracker, registration = randomRigid(rng), randomRigid(rng)
     tree = TransformTree()
-    tree.update("ProbeToTracker", probeToTracker)
-    assert not tree.patientTracked
-    assert np.allclose(tree.resolve("Probe", "Reference").matrix, probeToTracker)
     tree.setFixed("ReferenceToRas", registration)
-    assert np.allclose(tree.resolve("Probe", "Ras").matrix, registration @ probeToTracker)
-    assert [f.code for f in checkTree(tree, ExpectedTools(("Probe",), ()))] == ["patient-not-tracked"]
+    tree.update("ProbeToTracker", probeToTracker)
+    # One pose alone says nothing: the reference's may be the next message of the same frame.
+    assert tree.resolve("Probe", "Ras") is None
+    for _ in range(10):
+        tree.update("ProbeToTracker", probeToTracker)
+    assert not tree.patientTracked and tree.trackerStandsIn
+    resolved = tree.resolve("Probe", "Ras")
+    assert np.allclose(resolved.matrix, registration @ probeToTracker)
+    # A sensor that is just not seen cannot be told from none: suspect at best.
+    assert resolved.patientAssumed and resolved.state(okStatuses(tree)) is ToolState.SUSPECT
+    assert "patient-not-tracked" in [f.code for f in checkTree(tree, ExpectedTools(("Probe",), ()))]
     # The sensor appears in the middle: from now on poses are relative to it.
     tree.update("ReferenceToTracker", rigidFrom(np.eye(3), [1, 2, 3.0]))
-    assert tree.patientTracked
-    assert np.allclose(tree.resolve("Probe", "Reference").matrix, rigidFrom(np.eye(3), [-1, -2, -3.0]) @ probeToTracker)
+    assert tree.patientTracked and not tree.trackerStandsIn
+    resolved = tree.resolve("Probe", "Reference")
+    assert np.allclose(resolved.matrix, rigidFrom(np.eye(3), [-1, -2, -3.0]) @ probeToTracker)
+    assert not resolved.patientAssumed
+
+
+def testTheUserCanSayThatThereIsNoPatientSensorOrThatThereMustBe():
+    rng = np.random.default_rng(3)
+    probeToTracker = randomRigid(rng)
+    tree = TransformTree(patientSensor=PatientSensor.NONE)
+    tree.update("ProbeToTracker", probeToTracker)
+    resolved = tree.resolve("Probe", "Reference")
+    assert np.allclose(resolved.matrix, probeToTracker)
+    assert not resolved.patientAssumed and resolved.state(okStatuses(tree)) is ToolState.OK
+    tree.patientSensor = PatientSensor.REQUIRED
+    for _ in range(50):
+        tree.update("ProbeToTracker", probeToTracker)
+    assert tree.resolve("Probe", "Reference") is None
+    assert np.allclose(tree.resolve("Probe", "Tracker").matrix, probeToTracker)
 
 
 def testOurCalibrationLeadsAndDisagreementIsFound():
