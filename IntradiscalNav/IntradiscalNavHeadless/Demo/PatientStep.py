@@ -9,8 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from IntradiscalNavHeadless.Demo.CaseLog import scannerNow
 from IntradiscalNavHeadless.Demo.DemoRun import DemoRun
 from IntradiscalNavHeadless.DicomSeries import DicomSeries, addDicomVolume, listDicomSeries, readDicomSeries
+from IntradiscalNavHeadless.LabelSurfaces import addSurfaceModel, surfaceOfMask
+from IntradiscalNavLib.Recording.TissueModel import TISSUE_ATTRIBUTE
 from IntradiscalNavLib.Simulation.PhantomDicom import CtScan, writeDicomSeries, writeLocalizer
 
 SEGMENTED = ("vertebra", "sacrum", "hip", "kidney", "aorta", "vena", "artery", "colon", "bowel", "autochthon", "iliopsoas", "skin")
@@ -31,8 +34,9 @@ class ImportedCt:
 def scanAndImport(run: DemoRun) -> ImportedCt:
     """Write localizer and planning CT as DICOM, read the CT back and put it into the scene."""
     folder = run.folder / "dicom"
-    writeLocalizer(run.phantom, folder / "localizer")
-    writeDicomSeries(run.phantom, folder / "planning", scan=CtScan())
+    scan = CtScan(start=scannerNow())
+    writeLocalizer(run.phantom, folder / "localizer", scan=scan)
+    writeDicomSeries(run.phantom, folder / "planning", scan=scan)
     found = listDicomSeries(folder)
     volumes = [entry for entry in found if not entry.isLocalizer]
     series = readDicomSeries(folder, volumes[0].seriesInstanceUid)
@@ -44,7 +48,23 @@ def scanAndImport(run: DemoRun) -> ImportedCt:
     )
     run.remarks += list(series.warnings)
     labels, names = _segmentation(run, series)
+    addSkinModel(run, series)
     return ImportedCt(series, node, folder, labels, names)
+
+
+def addSkinModel(run: DemoRun, series: DicomSeries) -> Any:
+    """Closed surface of the body, hidden in the views: the tissue of the motion metrics."""
+    from scipy.ndimage import binary_fill_holes, binary_opening, label
+
+    coarse = series.voxels[::2, ::3, ::3] > -400
+    # The marker plate and the table touch the skin over thin bridges only.
+    regions, count = label(binary_opening(coarse, iterations=2))
+    body = regions == 1 + int(np.argmax(np.bincount(regions.ravel(), minlength=count + 1)[1:]))
+    body = np.stack([binary_fill_holes(plane) for plane in body])
+    model = addSurfaceModel(run.scene, "Skin", surfaceOfMask(body, series.ijkToRas @ np.diag([3.0, 3.0, 2.0, 1.0])), (0.9, 0.75, 0.65))
+    model.SetAttribute(TISSUE_ATTRIBUTE, "skin")
+    model.GetDisplayNode().SetVisibility(False)
+    return model
 
 
 def _segmentation(run: DemoRun, series: DicomSeries) -> tuple[npt.NDArray[np.uint8], dict[int, str]]:
