@@ -299,9 +299,9 @@ class IntradiscalNavTest(ScriptedLoadableModuleTest):
     def test_parametersAndWorkflow(self):
         logic = IntradiscalNavLogic()
         parameterNode = logic.getParameterNode()
-        parameterNode.plan.needleLengthMm = 120
+        parameterNode.plan.needleLengthMm = 120.0
         parameterNode.plan.level = DiscLevel.L3L4
-        self.assertEqual(logic.getParameterNode().plan.needleLengthMm, 120)
+        self.assertEqual(logic.getParameterNode().plan.needleLengthMm, 120.0)
         steps = logic.workflow(parameterNode)
         self.assertEqual([step.name.value for step in steps], ["connect", "calibrate", "register", "plan", "navigate", "log", "review"])
         self.assertTrue(all(step.why for step in steps))

@@ -50,6 +50,10 @@ class FusionRegistrationLogic(ScriptedLoadableModuleLogic):
     def getParameterNode(self):
         return FusionRegistrationParameterNode(super().getParameterNode())
 
+    def nodeOf(self, path):
+        """Node of a parameter such as `fit` or `calibration.tip`, without making a parameter node: for work done 30 times a second."""
+        return super().getParameterNode().GetNodeReference(path)
+
     # --- what can be done now
 
     def whyNot(self, parameterNode, action):

@@ -49,6 +49,7 @@ class IntradiscalNavLogic(ScriptedLoadableModuleLogic):
         self._anatomy = self._anatomyKey = None
         self._registrationStamp = None
         self.doubt = self._warningsKey = None
+        self._statusStamp = 0
         self._warnings = ()
         self._calibrationStamps = {}
         self._savedStamp = None
@@ -220,7 +221,7 @@ class IntradiscalNavLogic(ScriptedLoadableModuleLogic):
 
     def _followRegistration(self):
         """Bring a new registration into the transform tree."""
-        node = self.registration.getParameterNode().fit
+        node = self.registration.nodeOf("fit")
         stamp = None if node is None else (node.GetID(), node.GetMTime())
         if stamp != self._registrationStamp:
             self._registrationStamp = stamp
@@ -255,7 +256,7 @@ class IntradiscalNavLogic(ScriptedLoadableModuleLogic):
 
     def _followCalibrations(self):
         """Bring tips that FusionRegistration has calibrated into the transform tree."""
-        tip = self.registration.getParameterNode().calibration.tip
+        tip = self.registration.nodeOf("calibration.tip")
         how = tip.GetAttribute(CALIBRATION_ATTRIBUTE) if tip is not None else None
         if how is None:
             return
@@ -305,9 +306,9 @@ class IntradiscalNavLogic(ScriptedLoadableModuleLogic):
 
     def _registrationWarnings(self):
         """First line of a verdict that isn't good, for the numbers; worked out anew only when something has changed."""
-        registration = self.registration.getParameterNode()
-        key = (self._registrationStamp, self.doubtReasons(), registration.passLimitMm, registration.patientTracked)
+        key = (self._registrationStamp, self.doubtReasons(), self._statusStamp)
         if key != self._warningsKey:
+            registration = self.registration.getParameterNode()
             verdict = self.registration.verdict(registration, self.doubtReasons())
             self._warnings = () if verdict.state == "done" else tuple(verdict.text.splitlines()[:1])
             self._warningsKey = key
@@ -468,6 +469,7 @@ class IntradiscalNavLogic(ScriptedLoadableModuleLogic):
 
     def workflow(self, parameterNode):
         """The seven WorkflowSteps in order."""
+        self._statusStamp += 1  # the warnings beside the numbers follow changed limits at the pace of the panel
         folder = parameterNode.caseFolder
         recordings = len(self._caseFolder(parameterNode).recordingFolders()) if folder != pathlib.Path() and folder.is_dir() else 0
         logNode = self.procedureLog.getParameterNode()

@@ -2,7 +2,7 @@
 
 import enum
 import pathlib
-from typing import Annotated
+from typing import Annotated, Union
 
 from slicer import vtkMRMLLabelMapVolumeNode, vtkMRMLMarkupsLineNode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
 from slicer.i18n import tr as _
@@ -71,7 +71,8 @@ class IntradiscalNavParameterNode:
 
     connection: ConnectionPack
     ctVolume: vtkMRMLScalarVolumeNode
-    segmentation: vtkMRMLSegmentationNode | vtkMRMLLabelMapVolumeNode | None
+    # not the | of types: Slicer 5.12 compares with typing.Union
+    segmentation: Union[vtkMRMLSegmentationNode, vtkMRMLLabelMapVolumeNode, None]  # noqa: UP007
     plan: PlanPack
     path: vtkMRMLMarkupsLineNode
     navigation: NavigationPack

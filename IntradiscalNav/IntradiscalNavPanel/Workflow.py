@@ -33,6 +33,9 @@ class StepName(enum.Enum):
         }[self.value]
 
 
+PASSING_FINDINGS = ("ways-disagree", "tool-not-live", "patient-not-tracked")
+
+
 @dataclasses.dataclass(frozen=True)
 class WorkflowStep:
     name: StepName
@@ -67,7 +70,8 @@ def calibrateStep(connection):
             StepName.Calibrate, StepState.Missing, _("{names} missing: choose the device set of PLUS.").format(names=", ".join(missing))
         )
     findings = [finding for finding in checkTree(tree) if finding.severity is not Severity.NOTE]
-    ours = [finding for finding in findings if "registration" not in finding.code]
+    # what comes and goes with the poses belongs to the step Connect
+    ours = [finding for finding in findings if finding.code not in PASSING_FINDINGS and "registration" not in finding.code]
     if ours:
         return WorkflowStep(StepName.Calibrate, StepState.Doubtful, f"{ours[0].text} {ours[0].remedy}")
     return WorkflowStep(StepName.Calibrate, StepState.Done, _("Probe and needle are calibrated."))

@@ -2,7 +2,7 @@
 
 import enum
 import pathlib
-from typing import Annotated
+from typing import Annotated, Union
 
 import pytest
 
@@ -35,7 +35,7 @@ def wrapped():
         color: Annotated[Color, Default(Color.Green)]
         folder: pathlib.Path
         volume: slicer.vtkMRMLScalarVolumeNode
-        either: slicer.vtkMRMLModelNode | slicer.vtkMRMLTableNode | None
+        either: Union[slicer.vtkMRMLModelNode, slicer.vtkMRMLTableNode, None]  # noqa: UP007
         needle: Needle
         numbers: list[float]
 
@@ -50,7 +50,7 @@ def parameters(wrapped):
 
 
 def test_stringsInTheNodeAreSlicers(parameters):
-    """As read in scenes that Slicer 5.12 saved: booleans, names of enums, POSIX paths, list.len and list.0, pack.member."""
+    """By the serializers of Slicer 5.12 (read there, not run): booleans, names of enums, POSIX paths, list.len and list.0, pack.member."""
     parameters.flag = True
     parameters.color = Color.Red
     parameters.folder = pathlib.Path("a") / "b"
@@ -59,7 +59,7 @@ def test_stringsInTheNodeAreSlicers(parameters):
     read = parameters.parameterNode.GetParameter
     assert [read(name) for name in ("flag", "count", "share", "color", "folder")] == ["True", "3", "2.5", "Red", "a/b"]
     assert [read(name) for name in ("numbers.len", "numbers.0", "numbers.1")] == ["2", "1.0", "2.5"]
-    assert [read(name) for name in ("needle.lengthMm", "needle.gauge")] == ["120.0", "20"]
+    assert [read(name) for name in ("needle.lengthMm", "needle.gauge")] == ["120", "20"]
 
 
 def test_valuesSurviveASavedScene(parameters, wrapped, tmp_path):
@@ -77,32 +77,28 @@ def test_valuesSurviveASavedScene(parameters, wrapped, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "error"),
+    ("name", "value"),
     [
-        ("count", 0, ValueError),
-        ("count", 2.5, None),
-        ("flag", 1, TypeError),
-        ("name", 3, TypeError),
-        ("color", "Red", TypeError),
-        ("volume", "vtkMRMLNoSuchNode1", ValueError),
-        ("needle.lengthMm", 10.0, ValueError),
-        ("needle.gauge", 21, ValueError),
-        ("nothing", 1, ValueError),
+        ("count", 0),
+        ("count", 2.5),
+        ("flag", 1),
+        ("name", 3),
+        ("color", "Red"),
+        ("volume", "vtkMRMLNoSuchNode1"),
+        ("needle.lengthMm", 10.0),
+        ("needle.gauge", 21),
+        ("nothing", 1),
     ],
 )
-def test_wrongValuesAreRefused(parameters, name, value, error):
-    if error is None:
-        parameters.setValue(name, value)
-        assert parameters.getValue(name) == int(value)
-        return
-    with pytest.raises(error):
+def test_wrongValuesAreRefused(parameters, name, value):
+    with pytest.raises(ValueError):
         parameters.setValue(name, value)
 
 
 def test_nodeOfAnotherClassIsRefused(parameters):
     import slicer
 
-    with pytest.raises(TypeError, match="vtkMRMLScalarVolumeNode"):
+    with pytest.raises(ValueError, match="vtkMRMLScalarVolumeNode"):
         parameters.volume = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode")
     parameters.either = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", "T")
     assert parameters.either.GetName() == "T"
@@ -135,6 +131,18 @@ def test_unsupportedTypeIsRefused():
 
     with pytest.raises(RuntimeError, match="doesn't support"):
         parameterNodeWrapper(Odd)
+
+
+def test_barOfTypesIsRefusedAsInSlicer():
+    """Slicer compares with typing.Union; on Python 3.12 `A | B` is something else, and the module would not load there."""
+    import slicer
+    from slicer.parameterNodeWrapper import parameterNodeWrapper
+
+    class Barred:
+        node: slicer.vtkMRMLModelNode | slicer.vtkMRMLTableNode
+
+    with pytest.raises(RuntimeError, match=r"typing\.Union"):
+        parameterNodeWrapper(Barred)
 
 
 def test_fileWithoutItsClassIsRefused(tmp_path):

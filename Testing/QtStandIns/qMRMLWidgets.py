@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import qt
+import vtk
 from PySide6 import QtWidgets
 from PySide6.QtCore import Property, Signal
 from StoredProperty import storedProperty
@@ -89,15 +90,17 @@ class qMRMLNodeComboBox(qt.QWidget, _SceneHolder):
             observed.RemoveObserver(tag)
         self._observers = []
         if scene is not None:
-            for event in (
-                scene.NodeAddedEvent,
-                scene.NodeRemovedEvent,
-                scene.EndBatchProcessEvent,
-                scene.EndCloseEvent,
-                scene.EndImportEvent,
-            ):
+            for event in (scene.EndBatchProcessEvent, scene.EndCloseEvent, scene.EndImportEvent):
                 self._observers.append((scene, scene.AddObserver(event, self._onScene)))
+            for event in (scene.NodeAddedEvent, scene.NodeRemovedEvent):
+                self._observers.append((scene, scene.AddObserver(event, self._onNode)))
         self._fill()
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def _onNode(self, caller: Any, event: str, node: Any) -> None:
+        """Most nodes that come and go are of other classes: scanning the scene for each would cost minutes in a rehearsal."""
+        if any(node.IsA(name) for name in self.nodeTypes):
+            self._onScene()
 
     def _onScene(self, *_: Any) -> None:
         if self._scene is not None and not self._scene.IsBatchProcessing():

@@ -43,7 +43,8 @@ def _declare(prefix: str, annotation: ast.expr, classes: dict[str, ast.ClassDef]
         if any(ast.unparse(extra).startswith("Choice(") for extra in extras):
             kinds.add("choice")
     text = ast.unparse(annotation)
-    members = [part.strip() for part in text.split("|") if part.strip() != "None"]
+    inside = text.split("Union[", 1)[1].removesuffix("]").split(",") if "Union[" in text else [text]
+    members = [part.strip() for part in inside if part.strip() != "None"]
     name = members[0].split(".")[-1]
     if all(member.split(".")[-1].startswith("vtkMRML") for member in members):
         kinds.add("node")

@@ -34,12 +34,10 @@ class ScalarSerializer:
         return self.valueType(text)
 
     def write(self, node: Any, key: str, value: Any) -> None:
-        if self.valueType in (int, float) and isinstance(value, int | float) and not isinstance(value, bool):
-            value = self.valueType(value)
-        if issubclass(self.valueType, pathlib.PurePath) and isinstance(value, str | pathlib.PurePath):
-            value = self.valueType(value)
-        if not isinstance(value, self.valueType) or (self.valueType is int and isinstance(value, bool)):
-            raise TypeError(f"parameter {key} takes a {self.valueType.__name__}, not {value!r}")
+        # Slicer takes a whole number for a float and keeps it as it was given
+        accepted = (int, float) if self.valueType is float else (self.valueType,)
+        if not isinstance(value, accepted) or (isinstance(value, bool) and self.valueType is not bool):
+            raise ValueError(f"parameter {key} takes a {self.valueType.__name__}, not {value!r}")
         if isinstance(value, enum.Enum):
             text = value.name
         elif isinstance(value, pathlib.PurePath):
@@ -65,14 +63,9 @@ class NodeSerializer:
         return node.GetNodeReference(key)
 
     def write(self, node: Any, key: str, value: Any) -> None:
-        if isinstance(value, str):
-            found = node.GetScene().GetNodeByID(value) if value else None
-            if value and found is None:
-                raise ValueError(f"parameter {key}: the scene has no node with the ID {value}")
-            value = found
         if value is not None and not isinstance(value, self.nodeTypes):
             expected = " or ".join(nodeType.__name__ for nodeType in self.nodeTypes)
-            raise TypeError(f"parameter {key} takes a {expected}, not a {type(value).__name__}")
+            raise ValueError(f"parameter {key} takes a {expected}, not a {type(value).__name__}")
         # Slicer keeps an empty parameter of the same name beside the reference
         node.SetParameter(key, "")
         node.SetNodeReferenceID(key, value.GetID() if value is not None else None)
@@ -122,7 +115,7 @@ class PackSerializer:
 
     def write(self, node: Any, key: str, value: Any) -> None:
         if not isinstance(value, self.packType):
-            raise TypeError(f"parameter {key} takes a {self.packType.__name__}, not {value!r}")
+            raise ValueError(f"parameter {key} takes a {self.packType.__name__}, not {value!r}")
         for name, member in self.packType.allParameters.items():
             member.write(node, f"{key}.{name}", getattr(value, name))
 
@@ -130,7 +123,9 @@ class PackSerializer:
 def serializerOf(valueType: Any) -> Any:
     """Serializer of an (unannotated) type hint; RuntimeError for what this stand-in doesn't support."""
     origin, arguments = typing.get_origin(valueType), typing.get_args(valueType)
-    if origin in (typing.Union, types.UnionType):
+    if origin is types.UnionType:
+        raise RuntimeError(f"write typing.Union for {valueType}: Slicer 5.12's parameter node doesn't know the | of types")
+    if origin is typing.Union:
         members = tuple(member for member in arguments if member is not type(None))
         if all(isinstance(member, type) and issubclass(member, slicer.vtkMRMLNode) for member in members):
             return NodeSerializer(members)
