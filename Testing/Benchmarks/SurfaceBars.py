@@ -28,7 +28,7 @@ def judgeBars(figures: dict[str, Any]) -> dict[str, bool]:
         "falseAlarms": figures["wrong"]["falseAlarms"] <= 0.02,
         "perVertebra": figures["perVertebra"]["meanTreMm"] <= 1.5,
         "vtkIcp20x": figures["peers"]["vtkIcpRatio"] >= 20.0,
-        "equalPeer30x": figures["peers"]["equalSuccessRatio"] >= 30.0,
+        "equalPeer30x": figures["equalSuccess"]["ratio"] >= 30.0,
         "flatInTriangles": max(triangles.values()) <= 1.3 * min(triangles.values()),
         "linearInPoints": growth[-1][1] / growth[0][1] <= growth[-1][0] / growth[0][0],
     }
