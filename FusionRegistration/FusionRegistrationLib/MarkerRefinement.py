@@ -82,19 +82,23 @@ def measureCandidate(
     # Blur along each axis of the view; thick slices widen along their axis.
     blur = background.blurSdMm**2 + np.maximum(spacing**2 - spacing.min() ** 2, 0.0) / 12.0
     margin = 2.0 * float(np.sqrt(blur.max()))
+    # All voxels that any of the windows below can hold, as a list: the windows then are cheap.
+    near = _squaredDistance([g - c for g, c in zip(grid, start)], metric) < (max(radiusMm, 0.8 * maxRadiusMm) + margin + 1.5) ** 2
+    where = np.nonzero(near)
+    allPoints = np.stack(where, axis=1).astype(float)
+    allExcess = excess[where].astype(float)
+    # Weak parts are noise or tape; what is darker than the background pulls nothing.
+    allExcess[allExcess < 2.5 * background.noiseHu] = 0.0
     center, radius = start.copy(), radiusMm
     for step in range(5):
-        squares = _squaredDistance([g - c for g, c in zip(grid, center)], metric)
-        window = np.nonzero(squares < (radius + (margin if step else 1.5)) ** 2)
-        weights = excess[window].astype(float)
-        # Weak parts are noise or tape; what is darker than the background pulls nothing.
-        weights[weights < 2.5 * background.noiseHu] = 0.0
+        offsets = (allPoints - center) @ metric.T
+        window = np.einsum("ni,ni->n", offsets, offsets) < (radius + (margin if step else 1.5)) ** 2
+        weights, points = allExcess[window], allPoints[window]
         mass = float(weights.sum())
         if mass <= 0:
             return None
-        points = np.stack([g[w] for g, w in zip(grid, window)], axis=1).astype(float)
         moved = (weights @ points) / mass
-        relative = (points - moved) @ metric.T
+        relative = offsets[window] - metric @ (moved - center)
         second = (relative * weights[:, None]).T @ relative / mass
         axes = _axes(second, blur, metric / spacing)
         shape = _fitShape(axes, maxRadiusMm)
@@ -103,7 +107,7 @@ def measureCandidate(
         if step and shift < 0.01:
             break
     massMm3 = mass * float(np.prod(spacing))
-    level = max(float(excess[window].max()), 1.0)
+    level = max(float(weights.max()), 1.0)
     squares = _squaredDistance([g - c for g, c in zip(grid, center)], metric)
     reach = 0.5 * shape.diameterMm + 0.5 + margin
     shell = (squares > reach**2) & (squares < (reach + 1.5) ** 2)
@@ -127,7 +131,7 @@ def measureCandidate(
         centerView=center + low,
         axesMm=axes,
         densityHu=densityHu,
-        peakHu=float(block[window].max()),
+        peakHu=float(block[where][window].max()),
         ring=shape.ring,
         diameterMm=shape.diameterMm,
         thicknessMm=shape.thicknessMm,

@@ -63,7 +63,7 @@ class SkinBand:
     group: int
 
     def tiles(self, shape: tuple[int, ...]) -> Iterator[tuple[int, int, int, int, int, int]]:
-        """Boxes (a0, a1, d0, d1, b0, b1) that cover the band, each about 40 mm wide."""
+        """Boxes (a0, a1, d0, d1, b0, b1) that cover the band, each about 56 mm wide."""
         along, _, across = self.strides
         starts = np.arange(0, self.top.shape[1], self.group)
         lows = np.minimum.reduceat(self.top, starts, axis=1).tolist()
@@ -78,10 +78,10 @@ class SkinBand:
 def findSkinBand(volume: OrientedVolume, *, aboveMm: float, belowMm: float) -> SkinBand | None:
     """Band reaching ``aboveMm`` outwards of the outermost and ``belowMm`` inwards of the innermost surface among neighbouring cells.
 
-    The surface is read on a coarse grid (about 5 x 8 mm), so slopes, and objects standing on the skin, are inside. None where all is air.
+    The surface is read on a coarse grid (about 6 x 8 mm), so slopes, and objects standing on the skin, are inside. None where all is air.
     """
     view, spacing = volume.view, volume.spacingMm
-    along, deep, across = (max(1, int(mm // s)) for mm, s in zip((5.0, 1.6, 8.0), spacing))
+    along, deep, across = (max(1, int(mm // s)) for mm, s in zip((6.0, 2.4, 8.0), spacing))
     solid: npt.NDArray[np.bool_] = np.greater(view[::along, ::deep, ::across], SURFACE_HU)
     first = np.argmax(solid, axis=1) * deep
     hit: npt.NDArray[np.bool_] = np.asarray(solid.any(axis=1))
@@ -92,7 +92,7 @@ def findSkinBand(volume: OrientedVolume, *, aboveMm: float, belowMm: float) -> S
     top = np.maximum(outer - int(np.ceil(aboveMm / spacing[1])), 0)
     # A cell between a marker and its far background may span far: no band is thicker than 50 mm.
     bottom = np.minimum(np.minimum(inner, outer + int(50.0 / spacing[1])) + int(np.ceil(belowMm / spacing[1])) + deep, view.shape[1])
-    return SkinBand(top, bottom, first, hit, (along, deep, across), max(1, int(np.ceil(40.0 / (across * spacing[2])))))
+    return SkinBand(top, bottom, first, hit, (along, deep, across), max(1, int(np.ceil(56.0 / (across * spacing[2])))))
 
 
 def denseVoxelsNearSurface(
@@ -106,24 +106,43 @@ def denseVoxelsNearSurface(
     threshold = _noiseThreshold(view, band.first, band.hit, band.strides, spacing, minThresholdHu, maxThresholdHu)
     # An integer level lets integer voxels be compared as they are, without a floating-point copy.
     level: float = int(np.floor(threshold)) if np.issubdtype(view.dtype, np.integer) else threshold
+    # Every marker is hit by every second row of fine voxels; the rows between are looked at only beside a hit.
+    every = 2 if 2.0 * spacing[1] <= 1.6 else 1
     found: list[npt.NDArray[np.int64]] = []
     corners: list[tuple[int, int, int, int, int, int]] = []
     for a0, a1, low, high, b0, b1 in band.tiles(view.shape):
-        where = (view[a0:a1, low:high, b0:b1] > level).ravel().nonzero()[0]
+        where = (view[a0:a1, low:high:every, b0:b1] > level).ravel().nonzero()[0]
         if len(where):
             found.append(where)
-            corners.append((a0, low, b0, high - low, b1 - b0, len(where)))
+            corners.append((a0, low, b0, -(-(high - low) // every), b1 - b0, len(where)))
     if not found:
         return np.empty((0, 3), np.int64), threshold
     table = np.array(corners)
     origin = np.repeat(table[:, :3], table[:, 5], axis=0)
     depth, width = np.repeat(table[:, 3], table[:, 5]), np.repeat(table[:, 4], table[:, 5])
     row, column = np.divmod(np.concatenate(found), width)
-    indices = origin + np.stack([row // depth, row % depth, column], axis=1)
-    # Far outwards of a marker there is air; of bone under the skin there isn't: most of it is dropped here at the cost of one look.
-    outwards = np.maximum(indices[:, 1] - int((belowMm + 2.0) / spacing[1]), 0)
-    free = view[indices[:, 0], outwards, indices[:, 2]] < SURFACE_HU
-    return indices[free], threshold
+    indices = origin + np.stack([row // depth, every * (row % depth), column], axis=1)
+    indices = _onlyUnderAir(indices, view, int((belowMm + 2.0) / spacing[1]))
+    if every == 2:
+        indices = _withRowsBetween(indices, view, level)
+    return indices, threshold
+
+
+def _onlyUnderAir(indices: npt.NDArray[np.int64], view: npt.NDArray[Any], steps: int) -> npt.NDArray[np.int64]:
+    """Far outwards of a marker there is air; of bone under the skin there isn't: most of it is dropped here at the cost of one look."""
+    outwards = np.maximum(indices[:, 1] - steps, 0)
+    return indices[view[indices[:, 0], outwards, indices[:, 2]] < SURFACE_HU]
+
+
+def _withRowsBetween(indices: npt.NDArray[np.int64], view: npt.NDArray[Any], level: float) -> npt.NDArray[np.int64]:
+    """Add the dense neighbours in depth of voxels found in every second row."""
+    parts = [indices]
+    for step in (-1, 1):
+        beside = indices + np.array([0, step, 0])
+        beside = beside[(beside[:, 1] >= 0) & (beside[:, 1] < view.shape[1])]
+        parts.append(beside[view[beside[:, 0], beside[:, 1], beside[:, 2]] > level])
+    keys = np.ravel_multi_index(tuple(np.concatenate(parts).T), view.shape)
+    return np.stack(np.unravel_index(np.unique(keys), view.shape), axis=1)
 
 
 def _filter3x3(values: npt.NDArray[np.int64], pick: np.ufunc) -> npt.NDArray[np.int64]:

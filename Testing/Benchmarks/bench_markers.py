@@ -50,14 +50,11 @@ def distractors(random: np.random.Generator) -> dict:
         calcifications.append(SimulatedMarker(tuple(place), random.uniform(1.5, 4.0), random.uniform(300, 1200)))
     for _ in range(2):
         # Moles, warts, drops of gel: small bumps as dense as skin.
-        place, _ = onSkin(
-            random, random.uniform(-85, 85), random.choice([-38.0, 0.0, 38.0]) + random.uniform(-2, 2), random.uniform(-1.0, 0.5)
-        )
+        place, _ = onSkin(random, random.uniform(-85, 85), -38.0 + random.uniform(-2, 2), random.uniform(-1.0, 0.5))
         calcifications.append(SimulatedMarker(tuple(place), random.uniform(4.0, 8.0), random.uniform(0, 70)))
     rods = []
-    for radius, hu in ((0.8, 2500.0), (2.0, 300.0)):
-        z = random.uniform(-40, 40)
-        ends = [onSkin(random, x, z + dz, radius) for x, dz in ((-85.0, random.uniform(-5, 5)), (85.0, random.uniform(-5, 5)))]
+    for radius, hu, z in ((0.8, 2500.0, random.uniform(37, 41)), (2.0, 300.0, random.uniform(-2, 2))):
+        ends = [onSkin(random, x, z + dz, radius) for x, dz in ((-85.0, random.uniform(-2, 2)), (85.0, random.uniform(-2, 2)))]
         middle = onSkin(random, 0.0, z, radius)[0]
         rods += [SimulatedRod(tuple(ends[0][0]), tuple(middle), radius, hu), SimulatedRod(tuple(middle), tuple(ends[1][0]), radius, hu)]
     z = random.uniform(-30, 30)
