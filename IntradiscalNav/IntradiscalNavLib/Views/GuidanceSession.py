@@ -103,6 +103,8 @@ class GuidanceSession:
         if not self.registered:
             tools[REFERENCE] = ToolLiveness(False, "NOT REGISTERED", "register before any number is shown")
         plan = self.needles.active
+        if plan is None:
+            tools[NEEDLE] = ToolLiveness(False, "NO PLAN", "plan a path first")
         needleTipToRas = self._readNeedle(tools, plan)
         plane = self._readImage(tools)
         reference = tools.get(REFERENCE, ToolLiveness(True))

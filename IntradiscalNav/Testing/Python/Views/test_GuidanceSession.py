@@ -10,6 +10,7 @@ from IntradiscalNavLib.Guidance.Guidance import NeedleShape
 from IntradiscalNavLib.Guidance.GuidancePhase import GuidancePhase
 from IntradiscalNavLib.Guidance.PathFrame import pathFrame
 from IntradiscalNavLib.Guidance.ProximityAlert import AlertLevel
+from IntradiscalNavLib.Views.GuidanceSession import GuidanceSession
 from IntradiscalNavLib.Views.ViewUpdater import QUIET_TICK_SEC, ViewUpdater
 
 
@@ -123,6 +124,17 @@ def test_withoutARegistrationNoNumberIsShown(streamed):
     assert state.displayed.notLive[REFERENCE].state == "NOT REGISTERED"
     streamed.session.registered = True
     assert streamed.session.update(1.1).displayed.live
+
+
+def test_withoutAPlanTheReasonIsShown(streamed):
+    session = GuidanceSession(streamed.scene, [], needleTransform=streamed.needleNode, toolStatuses=lambda: streamed.statuses)
+    state = session.update(1.0)
+    assert state.displayed.guidance is None
+    assert state.displayed.notLive[NEEDLE].state == "NO PLAN"
+    assert state.plan is None
+    session.needles.add(streamed.plan)
+    session.selectNeedle("Disc", 1.1)
+    assert session.update(1.1).displayed.live
 
 
 def test_imageSizeChangesInMidStream(streamed):
