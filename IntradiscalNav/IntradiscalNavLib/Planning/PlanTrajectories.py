@@ -99,7 +99,7 @@ def planTrajectories(
             else:
                 infeasible[oneSide] = reason
             _note(times, "explain", start)
-    offered.sort(key=lambda path: -path.score)
+    offered.sort(key=lambda path: (path.violationProbability > p.maxViolation, -path.score))
     if side == "both":
         offered = _bothSides(offered, p.offeredCount)
     return TrajectoryPlan(kind, level, side, tuple(offered), infeasible, candidates, legal, searches, contexts, anatomy.warnings, times)

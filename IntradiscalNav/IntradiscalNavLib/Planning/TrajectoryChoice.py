@@ -33,10 +33,9 @@ def chooseDiverse(context: PlanContext, measures: PathMeasures, scores: Scores) 
     objectives = np.stack([np.round(scores.terms[name], 3) for name in sorted(scores.terms)], axis=1)
     front = paretoFront(objectives)
     violation = measures.violation.total if measures.violation is not None else np.zeros(len(scores.total))
-    if (front & (violation <= p.maxViolation)).any():
-        front &= violation <= p.maxViolation
     order = np.flatnonzero(front)
-    order = order[np.argsort(-scores.total[order], kind="stable")]
+    # Paths likelier to violate than maxViolation come after all others: offered only in places nothing better takes.
+    order = order[np.lexsort((-scores.total[order], violation[order] > p.maxViolation))]
     direction = measures.targets - measures.entries
     direction = direction / np.linalg.norm(direction, axis=1, keepdims=True)
     inclination = measures.angles.medialInclinationDeg
@@ -62,6 +61,8 @@ def chooseDiverse(context: PlanContext, measures: PathMeasures, scores: Scores) 
     )
     for name, wanted, value in wishes:
         fitting = [int(n) for n in order if wanted(n) and differs(int(n))]
+        likely = [n for n in fitting if violation[n] > p.maxViolation]
+        fitting = [n for n in fitting if n not in likely] or fitting
         if fitting and len(chosen) < p.offeredCount:
             chosen.append(max(fitting, key=value))
             names.append(name)

@@ -11,7 +11,7 @@ from IntradiscalNavLib.Simulation.LumbarPhantom import buildLumbarPhantom
 from IntradiscalNavLib.Simulation.PhantomParameters import PhantomParameters
 
 LEVELS = ("L3-L4", "L4-L5", "L5-S1")
-FAST = PlanningParameters(minEntries=5000)
+FAST = PlanningParameters(minEntries=4000)
 
 
 @pytest.fixture(scope="module")

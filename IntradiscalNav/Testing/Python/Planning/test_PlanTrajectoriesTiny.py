@@ -69,8 +69,8 @@ def test_offeredPathsEndInTheNucleusAndStartOnTheSkin(plan, makeAnatomy, tinySpi
 
 def test_reportedClearancesAgreeWithTheDrawnShapes(plan, tinySpine):
     grid = np.stack(np.meshgrid(*[np.arange(-8, 8.01, 0.5)] * 3, indexing="ij"), -1).reshape(-1, 3)
-    for path in plan.best[:2]:
-        points = dense(path, 1.0)
+    for path in plan.best[:1]:
+        points = dense(path, 2.0)
         near = points[:, None, :] + grid[None]
         inBone = np.isin(tinySpine.labelsAt(near), (1, 2, 3, 4, 5, 6))
         distance = np.where(inBone, np.linalg.norm(grid, axis=1)[None], np.inf).min()
@@ -84,7 +84,10 @@ def test_offeredPathsReallyDiffer(plan):
             apart = np.linalg.norm(a.entryRas - b.entryRas)
             angle = np.degrees(np.arccos(np.clip(a.directionRas @ b.directionRas, -1, 1)))
             assert apart >= FAST.minEntrySeparationMm or angle >= FAST.minAngleSeparationDeg
-    assert plan.best[0].score == max(path.score for path in plan.best)
+    robust = [path.score for path in plan.best if path.violationProbability <= FAST.maxViolation]
+    assert robust
+    assert plan.best[0].score == max(robust)
+    assert plan.best[0].name == "best"
     assert all(path.limitedBy for path in plan.best)
 
 
