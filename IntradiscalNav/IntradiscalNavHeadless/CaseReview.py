@@ -13,12 +13,14 @@ from IntradiscalNavHeadless.SceneHost import SceneHost, startHost
 from IntradiscalNavLib.Recording.CaseFolder import CaseFolder
 from IntradiscalNavLib.Recording.ForeignRecording import ENDINGS, readForeignRecording
 from IntradiscalNavLib.Recording.NavigationMetrics import PlannedPath
+from IntradiscalNavLib.Recording.PerkTutorMetrics import TissueSurface
 from IntradiscalNavLib.Recording.ProcedureReview import ProcedureReview, reviewProcedure
 from IntradiscalNavLib.Recording.RecordedProcedure import RecordedProcedure, takeApart
 from IntradiscalNavLib.Recording.RecordFormat import JsonRecord, Record, RecordKind
 from IntradiscalNavLib.Recording.RecordingReader import RecordingReader
 from IntradiscalNavLib.Recording.SceneDocuments import DocumentRole, readDocument
 from IntradiscalNavLib.Recording.SequenceImport import readSequences, sequenceBrowsers
+from IntradiscalNavLib.Recording.TissueModel import findTissueModel, surfaceInWorld
 
 SCENE_ENDINGS = (".mrb", ".mrml")
 
@@ -73,10 +75,12 @@ def _reviewFolder(folder: pathlib.Path) -> tuple[ProcedureReview, RecordedProced
     recordings = [folder] if (folder / "recording.json").is_file() else list(case.recordingFolders() if case else ())
     scene = case.newestScene() if case else None
     documents: dict[DocumentRole, dict[str, Any] | None] = {}
+    tissue: TissueSurface | None = None
     if scene is not None:
         host = startHost()
         host.loadScene(scene)
         documents = _documents(host)
+        tissue = _tissue(host)
         if not recordings:
             return reviewScene(host, folder.name)
     if not recordings:
@@ -89,6 +93,7 @@ def _reviewFolder(folder: pathlib.Path) -> tuple[ProcedureReview, RecordedProced
         plan=_plan(documents.get(DocumentRole.PLAN)),
         registration=_registration(documents.get(DocumentRole.REGISTRATION)),
         lastCt=(documents.get(DocumentRole.METRICS) or {}).get("lastCt"),
+        tissue=tissue,
     )
     earlier = len(recordings) - 1
     return _withRemarks(review, [*reader.problems, *([f"{earlier} earlier recordings were left out"] if earlier else [])]), recorded
@@ -108,6 +113,7 @@ def reviewScene(host: SceneHost, name: str) -> tuple[ProcedureReview, RecordedPr
         plan=_plan(documents[DocumentRole.PLAN]),
         registration=_registration(documents[DocumentRole.REGISTRATION]),
         lastCt=(documents[DocumentRole.METRICS] or {}).get("lastCt"),
+        tissue=_tissue(host),
     )
     remarks = [] if browsers else ["the scene holds no recording"]
     if len(browsers) > 1:
@@ -115,6 +121,12 @@ def reviewScene(host: SceneHost, name: str) -> tuple[ProcedureReview, RecordedPr
     if not host.scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode"):
         remarks.append("the scene holds no CT")
     return _withRemarks(review, remarks), recorded
+
+
+def _tissue(host: SceneHost) -> TissueSurface | None:
+    """The skin model of the loaded scene, for the tissue metrics."""
+    node = findTissueModel(host.scene)
+    return None if node is None else TissueSurface(surfaceInWorld(node))
 
 
 def _documents(host: SceneHost) -> dict[DocumentRole, dict[str, Any] | None]:

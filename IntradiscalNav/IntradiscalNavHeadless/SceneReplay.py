@@ -18,6 +18,7 @@ from IntradiscalNavLib.Guidance.TipUncertainty import RegistrationCovariance, Ti
 from IntradiscalNavLib.Recording.SceneDocuments import DocumentRole, readDocument
 from IntradiscalNavLib.Recording.SequenceExport import VALIDITY_NAME
 from IntradiscalNavLib.Recording.SequenceImport import sequenceBrowsers
+from IntradiscalNavLib.Recording.TissueModel import isTissueModel
 from IntradiscalNavLib.Views.GuidanceSession import GuidanceSession
 from IntradiscalNavLib.Views.NavigationViews import AnatomyModel
 from IntradiscalNavLib.Views.SessionState import SessionState
@@ -100,7 +101,7 @@ class SceneReplay:
         scene = self.host.scene
         for index in range(scene.GetNumberOfNodesByClass("vtkMRMLModelNode")):
             node = scene.GetNthNodeByClass(index, "vtkMRMLModelNode")
-            if node.GetHideFromEditors() or node.GetPolyData() is None or "Slice" in node.GetName():
+            if isTissueModel(node) or node.GetHideFromEditors() or node.GetPolyData() is None or "Slice" in node.GetName():
                 continue
             bone = node.GetName().startswith(BONES)
             color = BONE_COLOR if bone or node.GetDisplayNode() is None else node.GetDisplayNode().GetColor()

@@ -35,7 +35,7 @@ from IntradiscalNavLib.Recording.CaseFolder import CaseFolder
 from IntradiscalNavLib.Recording.RecordedProcedure import RecordedProcedure, takeApart
 from IntradiscalNavLib.Recording.RecordingReader import RecordingReader
 from IntradiscalNavLib.Recording.RecordingWriter import RecordingSettings, RecordingWriter
-from IntradiscalNavLib.Recording.SceneDocuments import DocumentRole, storeDocument
+from IntradiscalNavLib.Recording.SceneDocuments import DocumentRole, storeDocument, storeTable
 from IntradiscalNavLib.Recording.SequenceExport import SequenceSpan, exportToSequences
 from IntradiscalNavLib.Recording.StreamRecorder import StreamRecorder
 from IntradiscalNavLib.Simulation.LumbarPhantom import buildLumbarPhantom
@@ -43,6 +43,8 @@ from IntradiscalNavLib.Simulation.PhantomParameters import PhantomParameters
 from IntradiscalNavLib.Streaming.OpenIGTLinkClient import OpenIGTLinkClient
 from IntradiscalNavLib.Streaming.OpenIGTLinkMessages import OpenIGTLinkMessage
 from IntradiscalNavLib.Streaming.SceneStream import SceneUpdate
+from ProcedureLogLib.LogTable import TABLE_COLUMNS
+from ProcedureLogLib.LogTable import rows as logRows
 from ProcedureLogLib.ProcedureEvent import EventKind
 from ProcedureLogLib.ProcedureReport import writeProcedureReport
 
@@ -108,12 +110,14 @@ def _procedure(run: DemoRun, simulator: SimulatorProcess) -> DemoOutcome:
             fit = registerMarkers(run, stream, touchMarkers(run, stream, len(centers)), centers, {target: discCenter})
             stream.recorder.recordFixedTransforms({"ReferenceToRas": fit.fromToTo})
             log.noteRegistration(fit, target)
+            _autosave(run, case)
         with run.step("Sweep the probe over the spine: does the bone in the ultrasound agree?"):
             run.remarks += checkByBoneSurface(run, stream, ct, fit, discCenter)
         with run.step(f"Plan the path to {settings.level} from the {settings.side}"):
             path = planPath(run, anatomy, fit)
             stream.recorder.recordPlan(f"{path.level} {path.side}", target, path.entryRas.tolist(), path.targetRas.tolist())
             log.notePlan(path)
+            _autosave(run, case)
         with run.step("Guide the needle"):
             guided, truth = _guide(run, stream, simulator, ct, anatomy, path, fit, log)
         check = checkAgainstTruth(
@@ -195,6 +199,7 @@ def _save(
     log.store.setDetail("technicalSuccess", "yes" if check.passed else "no", author="demo")
     record = log.record()
     report = writeProcedureReport(record, run.pictures, run.folder / "report.html")
+    storeTable(run.scene, DocumentRole.LOG, TABLE_COLUMNS, logRows(log.store.auditTrail()))
     log.close()
     recording = RecordingReader(case.recordingFolders()[-1])
     recorded = takeApart(recording)
@@ -233,6 +238,16 @@ def timelineDocument(recorded: RecordedProcedure, startSec: float) -> dict[str, 
 
 def _saved(run: DemoRun, target: pathlib.Path) -> None:
     run.host.saveScene(target)
+
+
+def _autosave(run: DemoRun, case: CaseFolder) -> None:
+    """Between steps, when a minute has passed: writing the CT takes seconds, and the needle must never wait for it.
+
+    What streams in meanwhile is on disk anyway, within a second.
+    """
+    result = case.autosave(lambda target: _saved(run, target), run.scene.GetMTime())
+    if result is not None and result.problem:
+        run.remarks.append(result.problem)
 
 
 def _printOutcome(run: DemoRun, outcome: DemoOutcome) -> None:

@@ -85,6 +85,9 @@ def findNeedleInCt(
     brightestAround = np.max([np.roll(smooth, shift, axis=(1, 2)) for shift in ring], axis=0)
     disc = u**2 + v**2 <= search.radiusMm**2
     profile = (smooth - brightestAround)[:, disc]
+    # Beside gas the brightest place around is tissue, which hides the needle; along a known line the usual place around is safe.
+    usualAround = np.median([np.roll(smooth, shift, axis=(1, 2)) for shift in ring], axis=0)
+    tipProfile = (smooth - usualAround)[:, disc]
     u, v = u[disc], v[disc]
 
     found = _follow(profile, u, v, search)
@@ -95,9 +98,9 @@ def findNeedleInCt(
             f"{peak:.0f} HU at most and is no line. "
             "Was it drawn out before this scan, or is the scan registered to the planning CT?"
         )
-    rows, centers, strengths = found
+    rows, centers, _ = found
     along = depths[rows]
-    tipDepth = float(np.interp(_tipRow(profile, u, v, rows, centers, strengths), np.arange(len(depths)), depths))
+    tipDepth = float(np.interp(_tipRow(tipProfile, u, v, rows, centers, search.stepMm), np.arange(len(depths)), depths))
     if tipDepth - along[0] < search.minimumLengthMm:
         raise LookupError(
             f"What is bright near the virtual needle is only {tipDepth - along[0]:.0f} mm long: bone or calcification, no needle."
@@ -187,20 +190,34 @@ def _follow(
     return rows, np.array([best[int(row)][0] for row in rows]), np.array([best[int(row)][1] for row in rows])
 
 
-def _tipRow(
-    profile: FloatArray, u: FloatArray, v: FloatArray, rows: npt.NDArray[np.intp], centers: FloatArray, strengths: FloatArray
-) -> float:
-    """Row of the tip, by linear interpolation at half the shaft's usual brightness above the surroundings."""
-    fits = [np.polynomial.Polynomial.fit(rows, centers[:, axis], 1 if len(rows) < 30 else 2) for axis in (0, 1)]
-    half = 0.5 * float(np.median(strengths))
-    first, end = max(int(rows[-1]) - 12, int(rows[0])), min(int(rows[-1]) + 8, len(profile))
-    values = []
-    for row in range(first, end):
-        around = np.array([fits[0](row), fits[1](row)])
-        near = (u - around[0]) ** 2 + (v - around[1]) ** 2 <= 1.5**2
-        values.append(float(profile[row][near].max()) if near.any() else 0.0)
-    bright = np.flatnonzero(np.array(values) >= half)
-    if not len(bright) or bright[-1] == len(values) - 1:
-        return float(rows[-1])
-    last = int(bright[-1])
-    return first + last + (values[last] - half) / (values[last] - values[last + 1])
+def _tipRow(profile: FloatArray, u: FloatArray, v: FloatArray, rows: npt.NDArray[np.intp], centers: FloatArray, stepMm: float) -> float:
+    """Row of the tip, by linear interpolation at half the shaft's usual brightness above the surroundings.
+
+    The line of the shaft is followed past the end of the chain as long as it stays bright, with gaps of a voxel or two at most.
+    """
+    shaft = rows[-min(len(rows), round(40.0 / stepMm)) :]
+    along = centers[-len(shaft) :]
+    slope = np.array([np.polynomial.Polynomial.fit(shaft, along[:, axis], 1).deriv()(0.0) for axis in (0, 1)])
+
+    def brightest(row: int, around: FloatArray) -> tuple[float, FloatArray]:
+        distance = np.hypot(u - around[0], v - around[1])
+        values = np.where(distance <= 1.0, profile[row], -np.inf)
+        at = int(values.argmax())
+        return float(values[at]), np.array([u[at], v[at]])
+
+    half = 0.5 * float(np.median([brightest(int(row), center)[0] for row, center in zip(shaft, along)]))
+    start = len(rows) - 1
+    while start > 0 and rows[-1] - rows[start] < 6.0 / stepMm:
+        start -= 1
+    position, row = centers[start], int(rows[start])
+    last, lastValue, nextValue = row, half, half
+    while row < len(profile) and row - last <= 2.5 / stepMm and np.hypot(*position) <= float(np.hypot(u, v).max()):
+        value, place = brightest(row, position)
+        if value >= half:
+            last, lastValue, nextValue = row, value, half
+            position = position + 0.3 * (place - position)
+        elif row == last + 1:
+            nextValue = value
+        position = position + slope
+        row += 1
+    return last + (lastValue - half) / (lastValue - nextValue) if lastValue > half > nextValue else float(last)

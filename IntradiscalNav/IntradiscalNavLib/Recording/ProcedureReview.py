@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from IntradiscalNavLib.Recording.NavigationMetrics import NavigationMetrics, PlannedPath, computeNavigationMetrics
-from IntradiscalNavLib.Recording.PerkTutorMetrics import PerkTutorMetrics, computePerkTutorMetrics
+from IntradiscalNavLib.Recording.PerkTutorMetrics import PerkTutorMetrics, TissueSurface, computePerkTutorMetrics
 from IntradiscalNavLib.Recording.RecordedProcedure import RecordedProcedure
 
 
@@ -73,10 +73,12 @@ def reviewProcedure(
     registration: Mapping[str, Any] | None = None,
     lastCt: Mapping[str, Any] | None = None,
     tool: str = "Needle",
+    tissue: TissueSurface | None = None,
 ) -> ProcedureReview:
     """Measure a recording. Never fails for what is missing; it is named in ``missing``.
 
     :param plan: where the recording itself doesn't hold it (older scenes, foreign recordings).
+    :param tissue: surface of the tissue in RAS, for Perk Tutor's tissue metrics; None leaves them unknown.
     """
     missing: list[str] = []
     path = plan or next(iter(recorded.plans.values()), None)
@@ -88,7 +90,9 @@ def reviewProcedure(
     try:
         times, tipToRas, valid = recorded.toolTipToRas(tool)
         if valid.sum() >= 2:
-            perkTutor = computePerkTutorMetrics(times[valid], tipToRas[valid], samplingRule=f"valid samples of {tool} at arrival times")
+            perkTutor = computePerkTutorMetrics(
+                times[valid], tipToRas[valid], tissue, samplingRule=f"valid samples of {tool} at arrival times"
+            )
         if path is not None:
             outOfPlane, clearances = _guidanceSeries(recorded, times)
             navigation = computeNavigationMetrics(

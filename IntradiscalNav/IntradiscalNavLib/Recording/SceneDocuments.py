@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from IntradiscalNavLib.Recording.SceneMigration import CURRENT_VERSION, migrateDocument
@@ -57,11 +57,7 @@ def storeDocument(scene: Any, role: DocumentRole, content: Mapping[str, Any] | s
 
 def findDocumentNode(scene: Any, role: DocumentRole) -> Any:
     """The text node of a role, or None."""
-    for index in range(scene.GetNumberOfNodesByClass("vtkMRMLTextNode")):
-        node = scene.GetNthNodeByClass(index, "vtkMRMLTextNode")
-        if node.GetAttribute(ROLE_ATTRIBUTE) == role.value:
-            return node
-    return None
+    return _findByRole(scene, role, "vtkMRMLTextNode")
 
 
 def readDocument(scene: Any, role: DocumentRole) -> dict[str, Any] | None:
@@ -84,3 +80,56 @@ def readText(scene: Any, role: DocumentRole) -> str | None:
     """A document stored as plain text, such as the report."""
     node = findDocumentNode(scene, role)
     return None if node is None else str(node.GetText() or "")
+
+
+def storeTable(scene: Any, role: DocumentRole, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Any:
+    """Write or replace the scene's table of a role, such as the procedure log; plain Slicer shows it as a table."""
+    import vtk
+
+    node = _findByRole(scene, role, "vtkMRMLTableNode")
+    if node is None:
+        node = scene.AddNewNodeByClass("vtkMRMLTableNode", scene.GenerateUniqueName(f"IntradiscalNav {role.value} table"))
+        node.SetAttribute(ROLE_ATTRIBUTE, role.value)
+    node.SetAttribute(VERSION_ATTRIBUTE, str(CURRENT_VERSION))
+    cells = [tuple(row) for row in rows]
+    table = vtk.vtkTable()
+    for index, name in enumerate(columns):
+        column = vtk.vtkStringArray()
+        column.SetName(name)
+        for row in cells:
+            column.InsertNextValue(_escaped(row[index]))
+        table.AddColumn(column)
+    node.SetAndObserveTable(table)
+    return node
+
+
+def readTable(scene: Any, role: DocumentRole) -> tuple[tuple[str, ...], list[tuple[str, ...]]] | None:
+    """Column names and rows of a table written by `storeTable`; None where the scene has none."""
+    node = _findByRole(scene, role, "vtkMRMLTableNode")
+    if node is None:
+        return None
+    table = node.GetTable()
+    columns = tuple(table.GetColumnName(index) for index in range(table.GetNumberOfColumns()))
+    rows = [
+        tuple(_unescaped(table.GetValue(row, index).ToString()) for index in range(len(columns))) for row in range(table.GetNumberOfRows())
+    ]
+    return columns, rows
+
+
+def _findByRole(scene: Any, role: DocumentRole, className: str) -> Any:
+    for index in range(scene.GetNumberOfNodesByClass(className)):
+        node = scene.GetNthNodeByClass(index, className)
+        if node.GetAttribute(ROLE_ATTRIBUTE) == role.value:
+            return node
+    return None
+
+
+def _escaped(text: str) -> str:
+    """Tables are stored as tab-separated text with one line per row; VTK's reader drops quotation marks."""
+    return text.replace("\\", "\\\\").replace('"', "\\q").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+
+
+def _unescaped(text: str) -> str:
+    plain = {"\\": "\\", "q": '"', "t": "\t", "n": "\n", "r": "\r"}
+    parts = iter(text)
+    return "".join(plain.get(next(parts, ""), "") if each == "\\" else each for each in parts)

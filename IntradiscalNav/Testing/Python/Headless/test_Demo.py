@@ -6,10 +6,12 @@ import subprocess
 import sys
 import zipfile
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from IntradiscalNavHeadless.CommandLine import app
+from IntradiscalNavHeadless.Demo.FinalScanStep import PATIENT_MOVED_MM
 from IntradiscalNavHeadless.Demo.SimulatorProcess import simulatorProcess
 from IntradiscalNavHeadless.Demo.TruthCheck import TruthCheck, checkAgainstTruth
 from IntradiscalNavHeadless.RenderingProbe import whyNoRendering
@@ -37,6 +39,9 @@ def test_demoMeetsTheLimitsAndSaysSo(demoFolder):
     assert summary["lastCt"]["gasInDiscMl"] == pytest.approx(3.0, abs=0.6)
     # The needle found in the last CT lies where the truth says that the shown tip was wrong, to one slice of 2 mm.
     assert summary["lastCt"]["tipErrorMm"] == pytest.approx(summary["truth"]["shownTipErrorMm"], abs=2.0)
+    # The simulated patient moved between the scans; the program wasn't told by how much.
+    assert summary["lastCt"]["registrationTrusted"] is True
+    assert summary["lastCt"]["patientMovedMm"] == pytest.approx(np.linalg.norm(PATIENT_MOVED_MM), abs=1.0)
 
 
 @pytest.mark.slow
@@ -65,6 +70,9 @@ def test_sceneOfTheDemoIsReviewedWithTheSameNumbers(demoFolder, tmp_path):
         assert float(row["finalTipToTargetMm"]) == pytest.approx(truth["tipToTargetMm"], abs=truth["shownTipErrorMm"] + 1.0)
         assert int(row["needlePasses"]) == 1
         assert float(row["lastCt.gasInDiscMl"]) == summary["lastCt"]["gasInDiscMl"]
+        # The skin model of the scene is the tissue surface: entered once, and left in place.
+        assert int(row["perkTutor.tissuePunctures"]) == 1
+        assert float(row["perkTutor.pathInTissueMm"]) > 40
 
 
 def test_limitsDecideTheExitCode():

@@ -65,3 +65,19 @@ def test_brightBoneAloneIsNoNeedle():
     voxels[40:55, 60:90, 40:70] = 1100 + np.random.default_rng(1).normal(0, 150, voxels[40:55, 60:90, 40:70].shape)
     with pytest.raises(LookupError):
         findNeedleInCt(voxels.astype(np.int16), IJK_TO_RAS, [16.0, 0, 0], [0.65, 0.72, 0])
+
+
+@pytest.mark.parametrize("gasRadiusMm", [5.0, 9.0])
+def test_tipInsideInjectedGasIsFound(gasRadiusMm):
+    """After the injection the tip stands in a bubble whose wall is brighter than its inside."""
+    tip, direction = np.array([12.0, 18.0, 3.0]), np.array([0.65, 0.72, 0.05])
+    direction /= np.linalg.norm(direction)
+    withNeedle = ctWithNeedle(tip, direction, seed=4).astype(float)
+    without = ctWithNeedle(tip, direction, needle=False, seed=4).astype(float)
+    k, j, i = np.indices(withNeedle.shape)
+    ras = np.stack([i, j, k], -1) @ IJK_TO_RAS[:3, :3].T + IJK_TO_RAS[:3, 3]
+    bubble = np.linalg.norm(ras - (tip - 1.0 * direction), axis=-1) < gasRadiusMm
+    voxels = withNeedle.copy()
+    voxels[bubble] = -980.0 + 1.1 * (withNeedle - without)[bubble]
+    found = findNeedleInCt(voxels.astype(np.int16), IJK_TO_RAS, tip + np.array([1.0, -0.5, 0.5]), direction)
+    assert np.linalg.norm(found.tipRas - tip) < 1.5
