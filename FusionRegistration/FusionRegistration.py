@@ -63,6 +63,7 @@ class FusionRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
             RegistrationAction.RegisterPoints: self.ui.registerPointsButton,
             RegistrationAction.ExtractBone: self.ui.extractBoneButton,
             RegistrationAction.RegisterSurface: self.ui.registerSurfaceButton,
+            RegistrationAction.AcceptScan: self.ui.acceptScanButton,
             RegistrationAction.NeedleData: self.ui.needleDataButton,
             RegistrationAction.CheckProbe: self.ui.checkProbeButton,
             RegistrationAction.Verify: self.ui.verifyButton,
@@ -79,6 +80,8 @@ class FusionRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         self.ui.collectButton.connect("toggled(bool)", self.onCollect)
         self.ui.pivotButton.connect("toggled(bool)", lambda checked: self.onCalibrate(checked, self.logic.finishPivot))
         self.ui.spinButton.connect("toggled(bool)", lambda checked: self.onCalibrate(checked, self.logic.finishSpin))
+        self.ui.scanButton.connect("toggled(bool)", self.onScan)
+        self._scanToolTip = self.ui.scanButton.toolTip
         self._stylusTimer = qt.QTimer()
         self._stylusTimer.setInterval(STYLUS_INTERVAL_MS)
         self._stylusTimer.connect("timeout()", self.onStylusTimer)
@@ -101,7 +104,7 @@ class FusionRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
     def stopCollecting(self):
         """End what runs without using it."""
         self.logic.toolCalibration = None
-        for button in self._collecting:
+        for button in (*self._collecting, self.ui.scanButton):
             button.checked = False
 
     def exit(self):
@@ -152,6 +155,12 @@ class FusionRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
             why = self.logic.whyNot(self._parameterNode, action) if self._parameterNode else _("The scene is being closed.")
             button.enabled = not why
             button.toolTip = why or self._toolTips[action]
+        if self._parameterNode is None:
+            why = _("The scene is being closed.")
+        else:
+            why = "" if self.ui.scanButton.checked else self.logic.whyNot(self._parameterNode, RegistrationAction.ScanBone)
+        self.ui.scanButton.enabled = not why
+        self.ui.scanButton.toolTip = why or self._scanToolTip
         # collecting may start before the tool is in view, but not without one
         for button, chosenNode in self._collecting.items():
             chosen = self._parameterNode is not None and chosenNode() is not None
@@ -213,7 +222,29 @@ class FusionRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
             with slicer.util.tryWithErrorDisplay(_("The tool was not calibrated."), waitCursor=True):
                 self.ui.calibrationLabel.text = finish(self._parameterNode)
 
+    def onScan(self, checked):
+        """Collect bone while the button is down."""
+        if not checked:
+            self._stylusTimer.stop()
+            self.logic.stopScanning()
+            self.updateButtons()
+            return
+        try:
+            with slicer.util.tryWithErrorDisplay(_("No bone can be scanned."), waitCursor=True):
+                self.logic.startScanning(self._parameterNode)
+                self._stylusTimer.start()
+        except (ValueError, RuntimeError):
+            self.ui.scanButton.checked = False
+
     def onStylusTimer(self):
+        if self.ui.scanButton.checked:
+            try:
+                self.ui.scanLabel.text = self.logic.scanFrame(self._parameterNode)
+            except ValueError as error:  # said once, not thirty times a second
+                self.ui.scanButton.checked = False
+                self.ui.scanLabel.text = str(error)
+            self.updateButtons()
+            return
         if self.logic.toolCalibration is not None:
             self.ui.calibrationLabel.text = _("{count} poses").format(count=self.logic.toolCalibration.add())
             return

@@ -7,6 +7,7 @@ from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
 from .BonePointModel import bonePointsOfPolyData
+from .BoneScan import BoneScan
 from .FusionRegistrationParameterNode import FusionRegistrationParameterNode
 from .RegistrationRules import RegistrationAction, whyNot
 from .RegistrationVerdict import readFit, verdictOf, writeFit
@@ -46,6 +47,7 @@ class FusionRegistrationLogic(ScriptedLoadableModuleLogic):
         self._boneSurface = None
         self._boneSurfaceKey = None
         self.toolCalibration = None
+        self.scan = None
 
     def getParameterNode(self):
         return FusionRegistrationParameterNode(super().getParameterNode())
@@ -58,6 +60,8 @@ class FusionRegistrationLogic(ScriptedLoadableModuleLogic):
 
     def whyNot(self, parameterNode, action):
         """Why a RegistrationAction can't be done now; empty if it can."""
+        if action is RegistrationAction.AcceptScan and (self.scan is None or self.scan.state.fit is None):
+            return _("Scan bone first until a fit is found.")
         return whyNot(parameterNode, action, self._tipInReference(parameterNode) is not None)
 
     def _require(self, parameterNode, action):
@@ -234,6 +238,44 @@ class FusionRegistrationLogic(ScriptedLoadableModuleLogic):
         )
         self._accept(parameterNode, fit)
         return fit
+
+    def startScanning(self, parameterNode):
+        """Begin to collect bone from the streamed ultrasound; feed `scanFrame` from a timer."""
+        self._require(parameterNode, RegistrationAction.ScanBone)
+        self.stopScanning()
+        start = readFit(parameterNode.fit)
+        self.scan = BoneScan(self._boneSurfaceOf(parameterNode), None if start is None else start.fromToTo, self.targetsOf(parameterNode))
+
+    def scanFrame(self, parameterNode):
+        """Take the present frame; tells what is known, in a sentence."""
+        surface = parameterNode.surface
+        self.scan.takeFrame(surface.ultrasound, parameterNode.referenceToRas, parameterNode.probe)
+        return self.scanText()
+
+    def scanText(self):
+        if self.scan is None:
+            return ""
+        state = self.scan.state
+        text = _("{points} bone points of {frames} frames.").format(points=state.pointCount, frames=state.frameCount)
+        if state.fit is not None:
+            text += " " + _("{share:.0f} % lie on the CT surface.").format(share=100 * state.fit.inlierShare)
+        hint = state.coverage.hint if state.coverage is not None else state.problem
+        return f"{text} {hint}".strip()
+
+    def acceptScan(self, parameterNode):
+        """Take the newest fit of the scan, and keep its points as `bonePoints`; returns the SurfaceFit."""
+        self._require(parameterNode, RegistrationAction.AcceptScan)
+        fit = self.scan.live.accept()
+        if parameterNode.surface.bonePoints is None:
+            parameterNode.surface.bonePoints = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode", "BonePoints")
+        parameterNode.surface.bonePoints.SetAndObservePolyData(self.scan.polyData())
+        self._accept(parameterNode, fit)
+        return fit
+
+    def stopScanning(self):
+        """End the scan; points and fit can still be accepted until the next scan begins."""
+        if self.scan is not None:
+            self.scan.stop()
 
     # --- calibration
 

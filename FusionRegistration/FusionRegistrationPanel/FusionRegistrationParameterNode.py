@@ -29,9 +29,22 @@ class MatchingPack:
 
 
 @parameterPack
+class ProbePack:
+    """The ultrasound picture: a linear array fills it; the lines of a curved one meet in the apex (pixels)."""
+
+    curved: bool = True
+    apexColumn: float = 320.0
+    apexRow: float = -150.0
+    faceRadiusMm: Annotated[float, WithinRange(0, 200)] = 60.0
+    depthMm: Annotated[float, WithinRange(10, 300)] = 110.0
+    halfAngleDeg: Annotated[float, WithinRange(5, 80)] = 29.0
+
+
+@parameterPack
 class SurfacePack:
     thresholdHu: Annotated[float, WithinRange(50, 1500)] = 200.0
     boneSurface: vtkMRMLModelNode
+    ultrasound: vtkMRMLScalarVolumeNode
     bonePoints: vtkMRMLModelNode
 
 
@@ -58,6 +71,7 @@ class FusionRegistrationParameterNode:
     stylusTip: StylusTipToStylus, below referenceToRas in the transform tree
     matching: how the points are paired (tolerance in mm)
     surface: threshold (HU), bone surface of the CT, bone seen by ultrasound
+    probe: lines of the ultrasound picture (pixels, mm, deg)
     calibration: tool, its tip, needle length (mm), PLUS file of the probe
     knownPoints: points in the CT that are touched to verify the registration
     fit: the last accepted fit with its quality, as JSON
@@ -76,6 +90,7 @@ class FusionRegistrationParameterNode:
     stylusTip: vtkMRMLLinearTransformNode
     matching: MatchingPack
     surface: SurfacePack
+    probe: ProbePack
     calibration: CalibrationPack
     knownPoints: vtkMRMLMarkupsFiducialNode
     fit: vtkMRMLTextNode

@@ -18,6 +18,8 @@ class RegistrationAction(enum.Enum):
     RegisterPoints = "registerPoints"
     ExtractBone = "extractBone"
     RegisterSurface = "registerSurface"
+    ScanBone = "startScanning"
+    AcceptScan = "acceptScan"
     NeedleData = "calibrateNeedleFromData"
     CheckProbe = "checkProbe"
     Verify = "verify"
@@ -32,6 +34,8 @@ def whyNot(parameterNode, action, stylusIsLive):
         RegistrationAction.UndoPoint: _whyNotUndo,
         RegistrationAction.RegisterPoints: _whyNotRegisterPoints,
         RegistrationAction.RegisterSurface: _whyNotRegisterSurface,
+        RegistrationAction.ScanBone: _whyNotScan,
+        RegistrationAction.AcceptScan: lambda parameterNode: "",
         RegistrationAction.NeedleData: _whyNoTool,
         RegistrationAction.CheckProbe: _whyNoProbeFile,
         RegistrationAction.Verify: _whyNotVerify,
@@ -85,6 +89,12 @@ def _whyNotRegisterSurface(parameterNode):
     ):
         return _("Choose scanned bone first: record a sweep over the back.")
     return _whyNoCt(parameterNode)
+
+
+def _whyNotScan(parameterNode):
+    if parameterNode.referenceToRas is None:
+        return _whyNoCt(parameterNode) or _("Choose the transform ReferenceToRas first.")
+    return _whyNoCt(parameterNode) or ("" if parameterNode.surface.ultrasound is not None else _("Choose the streamed ultrasound first."))
 
 
 def _whyNoTool(parameterNode):

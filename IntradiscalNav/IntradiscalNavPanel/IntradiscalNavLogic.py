@@ -20,6 +20,7 @@ from .NavigationRules import NavigationAction, whyNot
 from .StreamConnection import IMAGE, StreamConnection
 
 SAME_POINT_MM = 0.05
+ARCH_CHECK_SEC = 0.5
 
 
 class IntradiscalNavLogic(ScriptedLoadableModuleLogic):
@@ -43,8 +44,9 @@ class IntradiscalNavLogic(ScriptedLoadableModuleLogic):
 
     def _reset(self):
         self.connection = None
-        self.session = self.updater = self.views = self.state = None
+        self.session = self.updater = self.views = self.state = self.checks = None
         self.reachedTarget = False
+        self._archSec = 0.0
         self.trajectories = ()
         self._anatomy = self._anatomyKey = None
         self._registrationStamp = None
@@ -295,6 +297,7 @@ class IntradiscalNavLogic(ScriptedLoadableModuleLogic):
         )
         views = self._makeViews(parameterNode, models)
         self.session, self.views, self.updater = session, views, ViewUpdater(session, views)
+        self.checks = self._makeChecks(session)
         self.reachedTarget = False
         self.log("GUIDANCE", "guidance started")
         if (
@@ -329,6 +332,21 @@ class IntradiscalNavLogic(ScriptedLoadableModuleLogic):
             self.layoutHost.attachNumbers(views)
         return views
 
+    def _makeChecks(self, session):
+        """Live superimposition of the posterior arch, where Fusion Registration has shown the CT's bone surface; None without it."""
+        from IntradiscalNavLib.Views.ProcedureChecks import ProcedureChecks
+
+        registration = self.registration.getParameterNode()
+        if registration.surface.boneSurface is None or registration.ctVolume is None:
+            return None
+        return ProcedureChecks(session, surfaceDistance=self.registration.extractBone(registration).table.distances)
+
+    def _checkArch(self, state):
+        """Twice a second, apart from the numbers: it takes some 20 ms."""
+        if self.checks is not None and state.timeSec - self._archSec >= ARCH_CHECK_SEC:
+            self._archSec = state.timeSec
+            self.checks.checkArch(state)
+
     def stopGuidance(self):
         if self.updater is not None:
             self.updater.close()
@@ -336,7 +354,7 @@ class IntradiscalNavLogic(ScriptedLoadableModuleLogic):
         if self.views is not None:
             # Numbers and needle left in the views would look live.
             self.views.close()
-        self.session = self.updater = self.views = self.state = None
+        self.session = self.updater = self.views = self.state = self.checks = None
 
     @property
     def isGuiding(self):
@@ -370,7 +388,7 @@ class IntradiscalNavLogic(ScriptedLoadableModuleLogic):
         self._watchReference(nowSec)
         if self.session is None:
             return None
-        self.session.warnings = self._registrationWarnings()
+        self.session.warnings = self._registrationWarnings() + (self.checks.warnings if self.checks is not None else ())
         if self.views is not None:
             self.views.opacity = parameterNode.navigation.opacity
             self.views.curtain = parameterNode.navigation.curtain
@@ -379,6 +397,7 @@ class IntradiscalNavLogic(ScriptedLoadableModuleLogic):
         if state is not None:
             self.state = state
             self.reachedTarget = self.reachedTarget or state.displayed.phase is GuidancePhase.AT_TARGET
+            self._checkArch(state)
             events = self.session.takeEvents()
             if self.connection.recorder is not None:
                 self.connection.recorder.recordGuidance(state)

@@ -77,8 +77,21 @@ class Rehearsal:
         plate.write_text(json.dumps(self.announcement["plate"]), encoding="utf-8")
         registration = logic.registration.getParameterNode()
         registration.ctVolume, registration.plateFile = parameterNode.ctVolume, plate
+        self._describeProbe(registration)
         logic.connect(parameterNode)
         logic.setCalibrations(self.announcement["calibrations"])
+
+    @staticmethod
+    def _describeProbe(registration):
+        """The simulated probe, for scanning bone in Fusion Registration."""
+        from IntradiscalNavLib.Simulation.UltrasoundGeometry import UltrasoundGeometry
+
+        geometry = UltrasoundGeometry()
+        seen = geometry.probeGeometry()
+        registration.probe.curved = seen.apexPixel is not None
+        registration.probe.apexColumn, registration.probe.apexRow = (float(value) for value in seen.apexPixel)
+        registration.probe.faceRadiusMm, registration.probe.depthMm = float(seen.faceRadiusMm), float(geometry.depthMm)
+        registration.probe.halfAngleDeg = float(geometry.fieldOfViewDeg / 2)
 
     def _startProcess(self):
         import dataclasses
