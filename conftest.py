@@ -6,6 +6,7 @@ import pathlib
 import pytest
 
 DATA_VARIABLE = "INTRADISCAL_DATA"
+os.environ.setdefault("COLUMNS", "160")  # tables of the commands are not to be wrapped by the width of whoever runs the tests
 
 
 @pytest.fixture(scope="session")

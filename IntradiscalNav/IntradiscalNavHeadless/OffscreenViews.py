@@ -7,6 +7,7 @@ what moves them (our Views room) runs unchanged in Slicer.
 from __future__ import annotations
 
 import pathlib
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -152,7 +153,15 @@ class SliceView(OffscreenView):
         self.managers.SetMRMLDisplayableNode(self.node)
         self.logic.ResizeSliceNode(*sizePixels)
         self._connection: Any = None
-        self._observation = self.logic.AddObserver(vtk.vtkCommand.ModifiedEvent, self._onSliceModified)
+        this = weakref.ref(self)
+
+        def onModified(*_arguments: object) -> None:
+            # Weak: an observer that held the view would keep it (and its window) alive for ever, and call it half dismantled.
+            view = this()
+            if view is not None:
+                view._onSliceModified()
+
+        self._observation = self.logic.AddObserver(vtk.vtkCommand.ModifiedEvent, onModified)
         self._onSliceModified()
 
     def close(self) -> None:
@@ -162,7 +171,7 @@ class SliceView(OffscreenView):
         super().close()
         self.scene.RemoveNode(self.compositeNode)
 
-    def _onSliceModified(self, *_arguments: object) -> None:
+    def _onSliceModified(self) -> None:
         connection = self.logic.GetImageDataConnection()
         if connection is self._connection:
             return
