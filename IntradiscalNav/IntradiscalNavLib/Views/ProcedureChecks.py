@@ -11,20 +11,21 @@ import numpy as np
 import numpy.typing as npt
 
 from FusionRegistrationLib.BoneSurfaceUltrasound import detectBoneSurface
-from FusionRegistrationLib.ProbeGeometry import ProbeGeometry
+from FusionRegistrationLib.ProbeGeometry import ProbeGeometry, geometryFromCalibration
 from FusionRegistrationLib.RegistrationDoubt import DoubtReason, RegistrationDoubt
 from FusionRegistrationLib.RegistrationVerification import RegistrationVerification, verifyRegistration
 from FusionRegistrationLib.RigidTransform import FloatArray, transformPoints
 from IntradiscalNavLib.Guidance.ArchSuperimposition import ArchCheck, ArchState, ArchSuperimposition
 from IntradiscalNavLib.Views.GuidanceSession import GuidanceSession
 from IntradiscalNavLib.Views.SessionState import SessionState
+from IntradiscalNavLib.Views.UltrasoundDisplay import UltrasoundFrame
 
 
 class ProcedureChecks:
     """The three checks of one session.
 
     :param surfaceDistance: signed distance from the CT's bone surface (``bone.table.distances``), or None without one.
-    :param geometry: probe geometry for the bone detection, or None.
+    :param geometry: probe geometry for the bone detection; None takes a linear array over the whole calibrated picture.
     """
 
     def __init__(
@@ -62,11 +63,11 @@ class ProcedureChecks:
     def checkArch(self, state: SessionState) -> ArchCheck | None:
         """Compare the bone in the live picture with the CT's. Takes some 20 ms: call it about twice a second, not at every tick.
 
-        :returns: None without a live picture, geometry or surface.
+        :returns: None without a live picture or without the CT's surface.
         """
-        if self.arch is None or self.geometry is None or state.frame is None or not state.frameLive:
+        if self.arch is None or state.frame is None or not state.frameLive:
             return None
-        detection = detectBoneSurface(state.frame.pixels, self.geometry)
+        detection = detectBoneSurface(state.frame.pixels, self._geometryOf(state.frame))
         columnsRows = detection.pixels
         points = transformPoints(state.frame.imageToRas, np.column_stack([columnsRows, np.zeros(len(columnsRows))]))
         before = self.arch.state
@@ -77,6 +78,14 @@ class ProcedureChecks:
             self.session.note(state.timeSec, "check", f"arch superimposition {before.value} -> {check.state.value}", **values)
         self._publish()
         return check
+
+    def _geometryOf(self, frame: UltrasoundFrame) -> ProbeGeometry:
+        rows, columns = frame.pixels.shape
+        known = self.geometry
+        if known is None or (known.rows, known.columns) != (rows, columns):
+            # Only the pixels' size is taken from the matrix, so its pose doesn't matter.
+            self.geometry = known = geometryFromCalibration(columns, rows, frame.imageToRas)
+        return known
 
     def verify(
         self, timeSec: float, referenceToRas: npt.ArrayLike, touchedInReference: npt.ArrayLike, knownRas: npt.ArrayLike, name: str

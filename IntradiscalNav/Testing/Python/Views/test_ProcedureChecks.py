@@ -131,6 +131,22 @@ def test_archOnTheSimulatedPatient(streamed, patient):
     assert "arch superimposition unknown -> doubtful" in texts
 
 
+def test_archTakesALinearArrayWhenTheProbeIsUnknown(streamed):
+    """A bright line with shadow behind it at a known depth of a linear picture; the CT's bone lies 3 mm deeper."""
+    rng = np.random.default_rng(0)
+    image = rng.integers(60, 110, (240, 320)).astype(np.uint8)
+    image[100:104, 40:280] = 240
+    image[104:, 40:280] = rng.integers(0, 8, (136, 240))
+    streamed.setMatrix(streamed.calibration, np.diag([0.2, 0.2, 0.2, 1.0]))
+    streamed.moveProbe(np.eye(3), [0, 0, 0])
+    streamed.showImage(image)
+    checks = ProcedureChecks(streamed.session, surfaceDistance=lambda p: 100.5 * 0.2 + 3.0 - p[:, 1])
+    check = checks.checkArch(streamed.session.update(1.0))
+    assert checks.geometry.columns == 320
+    assert check.biasMm == pytest.approx(3.0, abs=0.6)
+    assert check.state is ArchState.DOUBTFUL
+
+
 def test_archIsSilentWithoutAPicture(streamed):
     assert ProcedureChecks(streamed.session).checkArch(streamed.session.update(1.0)) is None
 
