@@ -223,6 +223,7 @@ def test_wholeRehearsal(panels, Rehearsal, views, tmp_path, monkeypatch):
     inReference = np.linalg.inv(truth.referenceToRas) @ [*center, 1]
     registered = slicer.util.arrayFromTransformMatrix(slicer.util.getNode("ReferenceToRas")) @ inReference
     assert np.linalg.norm(registered[:3] - center) < 2.0, "TRE at the disc"
+    logic.registration.extractBone(logic.registration.getParameterNode())
 
     ui.rehearseNextButton.click()
     assert stepStates(panel)["plan"].state.value == "✓" and "mm" in ui.planLabel.text
@@ -237,6 +238,7 @@ def test_wholeRehearsal(panels, Rehearsal, views, tmp_path, monkeypatch):
     assert ui.guideButton.checked and ui.recordButton.checked, "recording starts with the guidance"
     runUntil(panels, lambda: logic.state is not None and logic.state.displayed.guidance is not None, what="live numbers")
     runUntil(panels, lambda: ui.freezeButton.enabled and logic.state.frameLive, what="a live picture")
+    runUntil(panels, lambda: logic.checks.archCheck is not None, what="the superimposition of the arch")
     ui.freezeButton.click()
     assert ui.freezeButton.checked
     ui.freezeButton.click()
