@@ -29,7 +29,7 @@ from IntradiscalNavLib.Planning.PathEvaluation import evaluateTrajectory
 from IntradiscalNavLib.Planning.PlanContext import PlanContext, preparePlan
 from IntradiscalNavLib.Planning.PlanningParameters import PlanningParameters
 from IntradiscalNavLib.Planning.PlanTrajectories import planTrajectories
-from IntradiscalNavLib.Planning.RayMarching import DEAD, UNSURE_MM, chooseProbes, marchClearance, refineClearance
+from IntradiscalNavLib.Planning.RayMarching import DEAD, UNSURE_MM, chooseProbes, marchClearance, marchMany, refineClearance
 from IntradiscalNavLib.Planning.SpineAnatomy import SpineAnatomy, anatomyFromLabels
 from IntradiscalNavLib.Planning.StructureNames import BONE_KINDS
 from IntradiscalNavLib.Planning.TrajectorySearch import searchTrajectories
@@ -177,12 +177,9 @@ def run(path: pathlib.Path, level: str, rounds: int) -> None:
         return np.array([obb.IntersectWithLine(entries[e], context.targets[k], points, ids) != 0 for e, k in chosen])
 
     def ours() -> int:
-        alive = 0
         probes = chooseProbes(context.field.combined, context.field.grid, entries, context.tipCenterRas)
-        for index, target in zip(perTarget, context.targets):
-            alive += int(
-                (marchClearance(context.field.combined, context.field.grid, entries[index], target, probesMm=probes) != DEAD).sum()
-            )
+        found = marchMany(context.field.combined, context.field.grid, entries, context.targets, perTarget, probesMm=probes)
+        alive = sum(int((clearance != DEAD).sum()) for clearance in found)
         return alive
 
     rates: dict[str, list[float]] = {"ours, scored": [], "ours, march": [], "vtkOBBTree": [], "vtkStaticCellLocator": []}

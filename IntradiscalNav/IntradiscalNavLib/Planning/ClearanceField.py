@@ -63,6 +63,14 @@ class DistanceField:
             np.minimum(nearest, other.at(pointsRas), out=nearest)
         return nearest
 
+    def nearestAt(self, pointsRas: npt.ArrayLike) -> npt.NDArray[np.float32]:
+        """Distance (...) at the nodes nearest to points (..., 3): coarse and fast; ``others`` are left out."""
+        index = ((np.asarray(pointsRas) - np.asarray(self.grid.originRas)) / np.asarray(self.grid.spacingMm) + 0.5).astype(np.int32)
+        count = self.grid.shape[::-1]
+        i, j, k = (np.clip(index[..., axis], 0, count[axis] - 1) for axis in range(3))
+        result: npt.NDArray[np.float32] = self.values.reshape(-1).take((k * count[1] + j) * count[0] + i)
+        return result
+
     def _interpolated(self, pointsRas: npt.ArrayLike) -> npt.NDArray[np.float32]:
         points = np.asarray(pointsRas)
         x = (points - np.asarray(self.grid.originRas)) / np.asarray(self.grid.spacingMm)

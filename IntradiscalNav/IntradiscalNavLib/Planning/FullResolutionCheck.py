@@ -25,7 +25,7 @@ def crossesBone(context: PlanContext, entriesRas: FloatArray, targetsRas: FloatA
     coarseCount = int(np.ceil(float(length.max()))) + 1
     coarse = np.linspace(0.0, 1.0, coarseCount)
     points = entries[:, None, :] + coarse[None, :, None] * (targets - entries)[:, None, :]
-    near = bone.at(points) < NEAR_BONE_MM
+    near = bone.nearestAt(points) < NEAR_BONE_MM
     if context.facet is not None:
         near &= np.linalg.norm(points - context.facet.capsuleTargetRas, axis=-1) > context.field.contactRadiusMm
     path, position = np.nonzero(near)

@@ -18,7 +18,7 @@ from IntradiscalNavLib.Planning.GridResampling import RasGrid
 DEAD = -128
 """Value of a ray given up because it fell under the floor."""
 
-_BATCH = 65536
+_BATCH = 16384
 
 
 def marchClearance(
@@ -49,48 +49,87 @@ def marchClearance(
         raise ValueError("Some entries lie outside the clearance field; build it over all of them.")
     if (target < origin - tolerance).any() or (target > far + tolerance).any():
         raise ValueError("The target lies outside the clearance field; build it over the target too.")
-    out = np.empty(len(entries), np.int8)
-    for start in range(0, len(entries), _BATCH):
-        out[start : start + _BATCH] = _marchBatch(
-            values.reshape(-1), grid, entries[start : start + _BATCH], target, floorMm, minStepMm, lipschitz, probesMm
-        )
+    everything = np.arange(len(entries))
+    found = marchMany(
+        values,
+        grid,
+        entries,
+        target[None],
+        [everything],
+        floorMm=floorMm,
+        minStepMm=minStepMm,
+        lipschitz=lipschitz,
+        probesMm=probesMm,
+    )
+    return found[0]
+
+
+def marchMany(
+    values: npt.NDArray[np.int8],
+    grid: RasGrid,
+    entriesRas: npt.NDArray[np.float64],
+    targetsRas: npt.NDArray[np.float64],
+    indices: Sequence[npt.NDArray[np.intp]],
+    *,
+    floorMm: float | None = 0.0,
+    minStepMm: float = 0.75,
+    lipschitz: float = 1.0,
+    probesMm: Sequence[float] = (),
+) -> list[npt.NDArray[np.int8]]:
+    """``marchClearance`` for several targets: ``indices[t]`` are the entries paired with target t. Rays of all targets that outlive the
+    probes march together. Entries and targets must lie in the grid."""
+    flat = values.reshape(-1)
+    ny, nx = grid.shape[1], grid.shape[2]
+    spacing = np.float32(grid.spacingMm[0])
+    columns = np.ascontiguousarray(((np.asarray(entriesRas) - np.asarray(grid.originRas)) / grid.spacingMm[0]).T.astype(np.float32))
+    starts = ((np.asarray(targetsRas) - np.asarray(grid.originRas)) / grid.spacingMm[0]).astype(np.float32)
+    floor = -127 if floorMm is None else round(floorMm * UNITS_PER_MM)
+    out = [np.full(len(index), DEAD, np.int8) for index in indices]
+    pools: list[tuple[npt.NDArray, ...]] = []
+    for number, index in enumerate(indices):
+        if len(index) == 0:
+            continue
+        vector = [columns[axis].take(index) - starts[number, axis] for axis in range(3)]
+        length = np.sqrt(vector[0] * vector[0] + vector[1] * vector[1] + vector[2] * vector[2])
+        inverse = np.float32(1.0) / np.maximum(length, np.float32(1e-6))
+        length *= spacing  # millimetres from here on
+        inverse /= spacing
+        dx, dy, dz = (part * inverse for part in vector)
+        base = starts[number] + np.float32(0.5)
+        alive: npt.NDArray = np.arange(len(index))
+        smallest: npt.NDArray = np.full(len(index), 127, np.int8)
+        for depth in probesMm:
+            at = np.minimum(np.float32(depth), length)
+            np.minimum(smallest, _lookUp(flat, ny, nx, base[0], base[1], base[2], at, dx, dy, dz), out=smallest)
+            keep = np.flatnonzero(smallest >= floor)
+            alive, smallest, dx, dy, dz, length = (a.take(keep) for a in (alive, smallest, dx, dy, dz, length))
+        count = len(alive)
+        bases = [np.full(count, base[axis], np.float32) for axis in range(3)]
+        pools.append((np.full(count, number), alive, smallest, dx, dy, dz, length, *bases))
+    if pools:
+        pool = [np.concatenate([part[n] for part in pools]) for n in range(len(pools[0]))]
+        for start in range(0, len(pool[0]), _BATCH):
+            _marchPool(flat, ny, nx, [part[start : start + _BATCH] for part in pool], out, floor, minStepMm, lipschitz)
     return out
 
 
-def _marchBatch(
+def _marchPool(
     flat: npt.NDArray[np.int8],
-    grid: RasGrid,
-    entries: npt.NDArray[np.float64],
-    target: npt.NDArray[np.float64],
-    floorMm: float | None,
+    ny: int,
+    nx: int,
+    pool: list[npt.NDArray],
+    out: list[npt.NDArray[np.int8]],
+    floor: int,
     minStepMm: float,
     lipschitz: float,
-    probesMm: Sequence[float],
-) -> npt.NDArray[np.int8]:
-    ny, nx = grid.shape[1], grid.shape[2]
-    spacing = grid.spacingMm[0]
-    vector = entries - target
-    length = np.linalg.norm(vector, axis=1).astype(np.float32)
-    direction = (vector / np.maximum(length, 1e-6)[:, None] / spacing).astype(np.float32)
-    dx, dy, dz = (np.ascontiguousarray(direction[:, n]) for n in range(3))
-    base = ((target - np.asarray(grid.originRas)) / spacing + 0.5).astype(np.float32)
-    count = len(entries)
-    out = np.full(count, DEAD, np.int8)
-    index: npt.NDArray = np.arange(count)
-    smallest: npt.NDArray = np.full(count, 127, np.int8)
-    floor = -127 if floorMm is None else round(floorMm * UNITS_PER_MM)
+) -> None:
+    """March rays (target number, index, smallest so far, direction, length, base) to their ends and store their smallest clearance."""
+    number, index, smallest, dx, dy, dz, length, bx, by, bz = pool
     stepPerUnit = np.float32(1.0 / UNITS_PER_MM / lipschitz)
-    for depth in probesMm:
-        at = np.minimum(np.float32(depth), length)
-        clearance = _lookUp(flat, ny, nx, base, at, dx, dy, dz)
-        np.minimum(smallest, clearance, out=smallest)
-        keep = np.flatnonzero(smallest >= floor)
-        if len(keep) < 0.9 * len(index):
-            index, smallest, dx, dy, dz, length = (a.take(keep) for a in (index, smallest, dx, dy, dz, length))
     travelled: npt.NDArray = np.zeros(len(index), np.float32)
     while len(index):
-        clearance = _lookUp(flat, ny, nx, base, travelled, dx, dy, dz)
-        np.minimum(smallest, clearance, out=smallest)
+        clearance = _lookUp(flat, ny, nx, bx, by, bz, travelled, dx, dy, dz)
+        smallest = np.minimum(smallest, clearance)
         jump = clearance.astype(np.float32)
         jump -= smallest
         jump *= stepPerUnit
@@ -98,35 +137,39 @@ def _marchBatch(
         atEnd = travelled >= length
         dead = smallest < floor
         gone = atEnd | dead
-        travelled += jump
         # The entry itself is looked at too: the last jump is cut short there.
-        np.minimum(travelled, length, out=travelled)
+        travelled = np.minimum(travelled + jump, length)
         goneCount = int(np.count_nonzero(gone))
         # Rays that are done may march on a little: taking them out costs more than a few idle look-ups.
         if goneCount == len(index) or goneCount > 0.12 * len(index):
-            finished = atEnd & ~dead
-            out[index[finished]] = smallest[finished]
+            finished = np.flatnonzero(atEnd & ~dead)
+            for target in np.unique(number[finished]):
+                here = finished[number[finished] == target]
+                out[target][index[here]] = smallest[here]
             keep = np.flatnonzero(~gone)
-            index, smallest, travelled, dx, dy, dz, length = (a.take(keep) for a in (index, smallest, travelled, dx, dy, dz, length))
-    return out
+            number, index, smallest, travelled, dx, dy, dz, length, bx, by, bz = (
+                a.take(keep) for a in (number, index, smallest, travelled, dx, dy, dz, length, bx, by, bz)
+            )
 
 
 def _lookUp(
     flat: npt.NDArray[np.int8],
     ny: int,
     nx: int,
-    base: npt.NDArray[np.float32],
+    bx: npt.NDArray,
+    by: npt.NDArray,
+    bz: npt.NDArray,
     depth: npt.NDArray[np.float32],
     dx: npt.NDArray[np.float32],
     dy: npt.NDArray[np.float32],
     dz: npt.NDArray[np.float32],
 ) -> npt.NDArray[np.int8]:
     """Nearest voxel's clearance at a depth before the target on every ray."""
-    position = (base[2] + depth * dz).astype(np.int32)
+    position = (bz + depth * dz).astype(np.int32)
     position *= ny
-    position += (base[1] + depth * dy).astype(np.int32)
+    position += (by + depth * dy).astype(np.int32)
     position *= nx
-    position += (base[0] + depth * dx).astype(np.int32)
+    position += (bx + depth * dx).astype(np.int32)
     result: npt.NDArray[np.int8] = flat.take(position, mode="clip")
     return result
 
@@ -157,7 +200,8 @@ def chooseProbes(
 
 
 UNSURE_MM = 0.875
-"""The march looks up the nearest voxel and so errs by up to half a voxel's diagonal: paths this near to the floor are looked at again."""
+"""The march looks up the nearest voxel and so errs by up to half a voxel's diagonal, 0.87 mm: paths this near to the floor are looked at
+again."""
 _REFINE_BATCH = 1024
 
 

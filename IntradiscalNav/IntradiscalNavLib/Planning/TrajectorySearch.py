@@ -10,7 +10,7 @@ import numpy.typing as npt
 from IntradiscalNavLib.Planning.ClearanceField import UNITS_PER_MM
 from IntradiscalNavLib.Planning.FullResolutionCheck import crossesBone
 from IntradiscalNavLib.Planning.PlanContext import PlanContext
-from IntradiscalNavLib.Planning.RayMarching import DEAD, UNSURE_MM, chooseProbes, marchClearance, refineClearance
+from IntradiscalNavLib.Planning.RayMarching import DEAD, UNSURE_MM, chooseProbes, marchMany, refineClearance
 from IntradiscalNavLib.Planning.TrajectoryAngles import pathAngles
 from IntradiscalNavLib.Planning.TrajectoryScore import scoreGeometry, weightedMean
 
@@ -100,18 +100,26 @@ def searchTrajectories(context: PlanContext) -> SearchResult:
     """March and score every reachable entry with every target."""
     entries = context.patch.entries
     parts: list[tuple[npt.NDArray, ...]] = []
-    probes = chooseProbes(context.field.combined, context.field.grid, entries, context.tipCenterRas)
+    field = context.field
+    probes = chooseProbes(field.combined, field.grid, entries, context.tipCenterRas)
     for start in range(0, len(entries), _BATCH):
         block = entries[start : start + _BATCH]
         local = np.ascontiguousarray(context.axes.coordinates(block).T.astype(np.float32))
-        for number, target in enumerate(context.targets):
-            index = start + np.flatnonzero(_withinWindows(context, local, context.axes.coordinates(target)))
-            field = context.field
-            clearance = marchClearance(
-                field.combined, field.grid, entries[index], target, floorMm=-UNSURE_MM, lipschitz=field.lipschitz, probesMm=probes
-            )
-            alive = clearance != DEAD
-            index, slack = index[alive], clearance[alive].astype(np.float32) / np.float32(UNITS_PER_MM)
+        pairs = [np.flatnonzero(_withinWindows(context, local, context.axes.coordinates(target))) for target in context.targets]
+        marched = marchMany(
+            field.combined,
+            field.grid,
+            block,
+            context.targets,
+            pairs,
+            floorMm=-UNSURE_MM,
+            lipschitz=field.lipschitz,
+            minStepMm=1.0,
+            probesMm=probes,
+        )
+        for number, (target, near, clearance) in enumerate(zip(context.targets, pairs, marched)):
+            alive = np.flatnonzero(clearance != DEAD)
+            index, slack = start + near[alive], clearance[alive] / UNITS_PER_MM
             unsure = slack < UNSURE_MM
             slack[unsure] = refineClearance(field.combined, field.grid, entries[index[unsure]], target)
             index, slack = index[slack >= 0], slack[slack >= 0]
