@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from IntradiscalNavHeadless.SceneHost import SceneHost, startHost
+from IntradiscalNavHeadless.SceneReplay import findCtNode
 from IntradiscalNavLib.Recording.CaseFolder import CaseFolder
 from IntradiscalNavLib.Recording.ForeignRecording import ENDINGS, readForeignRecording
 from IntradiscalNavLib.Recording.NavigationMetrics import PlannedPath
@@ -118,7 +119,7 @@ def reviewScene(host: SceneHost, name: str) -> tuple[ProcedureReview, RecordedPr
     remarks = [] if browsers else ["the scene holds no recording"]
     if len(browsers) > 1:
         remarks.append(f"{len(browsers) - 1} further recordings of the scene were left out")
-    if not host.scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode"):
+    if findCtNode(host.scene) is None:
         remarks.append("the scene holds no CT")
     return _withRemarks(review, remarks), recorded
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 import pathlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import get_context
 from typing import Any
+
+from IntradiscalNavHeadless.ReviewSummary import SHOWN, summaryOfFolder, summaryOfScene
+
+SCENE_ENDINGS = (".mrb", ".mrml")
 
 
 @dataclass(frozen=True)
@@ -18,6 +22,8 @@ class CaseResult:
     row: dict[str, Any]
     review: dict[str, Any]
     problem: str = ""
+    summary: dict[str, Any] = field(default_factory=dict)
+    """Line of the cohort registry, from the procedure log; empty where there is none."""
 
 
 def reviewOne(path: str) -> CaseResult:
@@ -28,7 +34,25 @@ def reviewOne(path: str) -> CaseResult:
         review = reviewCase(pathlib.Path(path))
     except Exception as error:  # noqa: BLE001 - a batch over hundreds of files meets every kind of broken one
         return CaseResult(path, {"name": pathlib.Path(path).name}, {}, f"{type(error).__name__}: {error}")
-    return CaseResult(path, review.row(), review.toDict())
+    row = review.row()
+    try:
+        summary = _summary(pathlib.Path(path))
+    except ValueError as error:
+        summary = {}
+        row["missing"] = "; ".join(text for text in (row["missing"], str(error)) if text)
+    details = {name: summary.get(name) for name in SHOWN} if summary else {}
+    return CaseResult(path, {"name": row.pop("name"), **details, **row}, review.toDict(), summary=summary)
+
+
+def _summary(path: pathlib.Path) -> dict[str, Any]:
+    """From the log beside the recording, or in the scene that was just reviewed."""
+    if path.is_dir():
+        return summaryOfFolder(path)
+    if not path.name.lower().endswith(SCENE_ENDINGS):
+        return {}
+    from IntradiscalNavHeadless.SceneHost import startHost
+
+    return summaryOfScene(startHost().scene)
 
 
 def reviewMany(

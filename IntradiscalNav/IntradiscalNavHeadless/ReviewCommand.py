@@ -15,6 +15,7 @@ from rich.table import Table
 
 from IntradiscalNavHeadless.CaseReview import findCases, isReviewable
 from IntradiscalNavHeadless.ReviewBatch import CaseResult, reviewMany, reviewOne
+from ProcedureLogLib.CaseRegistry import writeSummaryCsv
 
 SHOWN = (
     ("navigation", "entryErrorMm", "entry error", "mm"),
@@ -34,7 +35,7 @@ SHOWN = (
 
 def review(
     path: Annotated[pathlib.Path, typer.Argument(help="Scene (.mrb), case folder, PLUS recording, or a folder of such.")],
-    output: Annotated[pathlib.Path | None, typer.Option(help="Folder for review.json and reviews.csv.")] = None,
+    output: Annotated[pathlib.Path | None, typer.Option(help="Folder for review.json, reviews.csv and cohort.csv.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Worker processes on this machine.")] = 2,
     scheduler: Annotated[str, typer.Option(help="Address of a Dask scheduler, to use several machines.")] = "",
     pictures: Annotated[bool, typer.Option("--pictures", help="One scene: key pictures of the replay into the output folder.")] = False,
@@ -147,3 +148,7 @@ def _writeFiles(results: Sequence[CaseResult], output: pathlib.Path | None) -> N
         writer = csv.DictWriter(file, list(names), restval="")
         writer.writeheader()
         writer.writerows(rows)
+    # What 'intradiscalnav cohort' takes: the cases that have a procedure log. A case reviewed twice (folder and scene) counts once.
+    summaries = {result.summary["caseId"]: result.summary for result in results if result.summary.get("caseId")}
+    if summaries:
+        writeSummaryCsv(summaries.values(), output / "cohort.csv")

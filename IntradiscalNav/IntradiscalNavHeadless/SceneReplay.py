@@ -36,6 +36,18 @@ class TimelineEntry:
     text: str = ""
 
 
+def findCtNode(scene: Any) -> Any:
+    """The planning CT: by its name, else the first volume of more than one slice; None where the scene has none."""
+    named = scene.GetFirstNode("PlanningCt", "vtkMRMLScalarVolumeNode")
+    if named is not None:
+        return named
+    for index in range(scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode")):
+        node = scene.GetNthNodeByClass(index, "vtkMRMLScalarVolumeNode")
+        if node.GetImageData() is not None and node.GetImageData().GetDimensions()[2] > 1:
+            return node
+    return None
+
+
 class SceneReplay:
     """Scrubs through the recording of the loaded scene.
 
@@ -109,16 +121,8 @@ class SceneReplay:
         return models
 
     def ctNode(self) -> Any:
-        """The planning CT: by its name, else the first volume of more than one slice."""
-        scene = self.host.scene
-        named = scene.GetFirstNodeByName("PlanningCt")
-        if named is not None:
-            return named
-        for index in range(scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode")):
-            node = scene.GetNthNodeByClass(index, "vtkMRMLScalarVolumeNode")
-            if node.GetImageData() is not None and node.GetImageData().GetDimensions()[2] > 1:
-                return node
-        return None
+        """The planning CT of the scene, or None."""
+        return findCtNode(self.host.scene)
 
     def _applyRegistration(self, referenceToRas: FloatArray) -> None:
         node = self._node("ReferenceToRas", "vtkMRMLLinearTransformNode", required=False)

@@ -28,6 +28,7 @@ from IntradiscalNavHeadless.Demo.SweepStep import checkByBoneSurface
 from IntradiscalNavHeadless.Demo.TruthCheck import TruthCheck, checkAgainstTruth
 from IntradiscalNavHeadless.NavigationPictures import NavigationPictures
 from IntradiscalNavHeadless.RenderingProbe import whyNoRendering
+from IntradiscalNavHeadless.ReviewSummary import CASE_ATTRIBUTE, PSEUDONYM_ATTRIBUTE
 from IntradiscalNavHeadless.SceneHost import startHost
 from IntradiscalNavLib.Planning.SpineAnatomy import SpineAnatomy
 from IntradiscalNavLib.Planning.Trajectory import Trajectory
@@ -131,6 +132,8 @@ def _procedure(run: DemoRun, simulator: SimulatorProcess) -> DemoOutcome:
         with run.step("Inject, take the last CT, count passes, measure the gas"):
             log.note(EventKind.INJECTION, "O2/O3", substance="oxygen-ozone", volumeMl=INJECTED_GAS_ML, target=target)
             metrics = scanAfterInjection(run, ct, log, np.array(truth["needleCenterlineRas"]), guided, discCenter)
+    except RuntimeError as error:
+        raise RuntimeError(f"{error} {keepUnfinished(run, case)}") from error
     finally:
         client.stop()
         recorded = writer.stop()
@@ -199,7 +202,9 @@ def _save(
     log.store.setDetail("technicalSuccess", "yes" if check.passed else "no", author="demo")
     record = log.record()
     report = writeProcedureReport(record, run.pictures, run.folder / "report.html")
-    storeTable(run.scene, DocumentRole.LOG, TABLE_COLUMNS, logRows(log.store.auditTrail()))
+    table = storeTable(run.scene, DocumentRole.LOG, TABLE_COLUMNS, logRows(log.store.auditTrail()))
+    table.SetAttribute(PSEUDONYM_ATTRIBUTE, log.store.pseudonym)
+    table.SetAttribute(CASE_ATTRIBUTE, log.store.caseId)
     log.close()
     recording = RecordingReader(case.recordingFolders()[-1])
     recorded = takeApart(recording)
@@ -238,6 +243,14 @@ def timelineDocument(recorded: RecordedProcedure, startSec: float) -> dict[str, 
 
 def _saved(run: DemoRun, target: pathlib.Path) -> None:
     run.host.saveScene(target)
+
+
+def keepUnfinished(run: DemoRun, case: CaseFolder) -> str:
+    """Save the scene of a procedure that can't go on; says where it lies, or why it couldn't be saved."""
+    result = case.autosave(lambda target: _saved(run, target), run.scene.GetMTime(), force=True)
+    if result is None or result.path is None:
+        return result.problem if result is not None else ""
+    return f"The scene so far is saved as {result.path}."
 
 
 def _autosave(run: DemoRun, case: CaseFolder) -> None:

@@ -8,11 +8,13 @@ from collections.abc import Callable, Mapping
 from IntradiscalNavHeadless.Demo.DemoRun import DemoRun
 from IntradiscalNavLib.Guidance.DisplayedGuidance import NEEDLE, PROBE, REFERENCE, ToolLiveness
 from IntradiscalNavLib.Recording.StreamRecorder import StreamRecorder
-from IntradiscalNavLib.Streaming.OpenIGTLinkClient import OpenIGTLinkClient
+from IntradiscalNavLib.Streaming.OpenIGTLinkClient import ConnectionState, OpenIGTLinkClient
 from IntradiscalNavLib.Streaming.OpenIGTLinkMessages import OpenIGTLinkMessage
 from IntradiscalNavLib.Streaming.SceneStream import STATE_ATTRIBUTE, SceneStream, SceneUpdate
 
 TICK_SEC = 1 / 30
+LOST_SEC = 5.0
+"""So long a broken connection may take to come back before a step that waits for data gives up."""
 
 
 class LiveStream:
@@ -25,10 +27,13 @@ class LiveStream:
         self.sceneStream = SceneStream(run.scene)
         self.tickMs: list[float] = []
         self.lastUpdate: SceneUpdate | None = None
+        # Kept here: the client forgets the problems of a connection when it connects anew.
+        self._notUnderstood = False
 
     def tick(self) -> tuple[list[OpenIGTLinkMessage], SceneUpdate]:
         """One turn: at most a thirtieth of a second, waiting for data without a busy loop."""
         messages = self.client.takeMessages(timeoutSec=TICK_SEC)
+        self._notUnderstood = self._notUnderstood or bool(self.client.problems)
         start = time.perf_counter()
         self.sceneStream.receive(messages)
         update = self.lastUpdate = self.sceneStream.apply()
@@ -39,19 +44,32 @@ class LiveStream:
     def runUntil(self, done: Callable[[list[OpenIGTLinkMessage], SceneUpdate], bool], timeoutSec: float, waitingFor: str) -> None:
         """Tick until ``done`` says so.
 
-        :raises RuntimeError: after ``timeoutSec``, saying what did not come and how the connection stands.
+        :raises RuntimeError: after ``timeoutSec``, or when the server is gone for ``LOST_SEC``, saying what did not come and how the
+            connection stands.
         """
         deadline = time.monotonic() + timeoutSec
         while time.monotonic() < deadline:
             messages, update = self.tick()
             if done(messages, update):
                 return
+            self._checkConnection(waitingFor)
         status = self.client.status
+        foreign = ""
+        if self._notUnderstood and not status.messageCount:
+            foreign = " What arrives can't be read as OpenIGTLink: is this the port of PlusServer?"
         raise RuntimeError(
             f"Waited {timeoutSec:.0f} s in vain for {waitingFor}. Connection: {status.state.name.lower()}"
             + (f" ({status.reason})" if status.reason else "")
-            + f", {status.messageCount} messages so far."
+            + f", {status.messageCount} messages so far.{foreign}"
         )
+
+    def _checkConnection(self, waitingFor: str) -> None:
+        status = self.client.status
+        if status.state is ConnectionState.LOST and time.monotonic() - status.sinceSec > LOST_SEC:
+            raise RuntimeError(
+                f"The server is gone ({status.reason}) and has not come back for {LOST_SEC:.0f} s, while waiting for {waitingFor}. "
+                "Start PlusServer again; what was recorded so far is kept."
+            )
 
     def toolLiveness(self) -> Mapping[str, ToolLiveness]:
         """Liveness by role, from the state of each tool in the tree at the last tick."""

@@ -86,7 +86,7 @@ def storeTable(scene: Any, role: DocumentRole, columns: Sequence[str], rows: Ite
     """Write or replace the scene's table of a role, such as the procedure log; plain Slicer shows it as a table."""
     import vtk
 
-    node = _findByRole(scene, role, "vtkMRMLTableNode")
+    node = findTableNode(scene, role)
     if node is None:
         node = scene.AddNewNodeByClass("vtkMRMLTableNode", scene.GenerateUniqueName(f"IntradiscalNav {role.value} table"))
         node.SetAttribute(ROLE_ATTRIBUTE, role.value)
@@ -105,7 +105,7 @@ def storeTable(scene: Any, role: DocumentRole, columns: Sequence[str], rows: Ite
 
 def readTable(scene: Any, role: DocumentRole) -> tuple[tuple[str, ...], list[tuple[str, ...]]] | None:
     """Column names and rows of a table written by `storeTable`; None where the scene has none."""
-    node = _findByRole(scene, role, "vtkMRMLTableNode")
+    node = findTableNode(scene, role)
     if node is None:
         return None
     table = node.GetTable()
@@ -114,6 +114,11 @@ def readTable(scene: Any, role: DocumentRole) -> tuple[tuple[str, ...], list[tup
         tuple(_unescaped(table.GetValue(row, index).ToString()) for index in range(len(columns))) for row in range(table.GetNumberOfRows())
     ]
     return columns, rows
+
+
+def findTableNode(scene: Any, role: DocumentRole) -> Any:
+    """The table node of a role, or None."""
+    return _findByRole(scene, role, "vtkMRMLTableNode")
 
 
 def _findByRole(scene: Any, role: DocumentRole, className: str) -> Any:
