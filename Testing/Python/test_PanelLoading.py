@@ -40,3 +40,16 @@ def test_panelSurvivesSceneClose(panels, name):
 def test_selfTestPasses(panels, name):
     module = panels.load(name)
     getattr(module, f"{name}Test")().runTest()
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_panelFitsInto350Pixels(panels, name):
+    """With every section open: what doesn't fit is cut off in Slicer's narrow module panel."""
+    import ctk
+
+    widget = panels.openPanel(name)
+    for section in vars(widget.ui).values():
+        if isinstance(section, ctk.ctkCollapsibleButton):
+            section.collapsed = False
+    panels.application.processEvents()
+    assert widget.parent.minimumSizeHint().width() <= 350
