@@ -19,7 +19,7 @@ from IntradiscalNavLib.Planning.SkinPatch import KeepOutBox
 from IntradiscalNavLib.Planning.SpineAnatomy import SpineAnatomy
 from IntradiscalNavLib.Planning.Trajectory import Trajectory
 from IntradiscalNavLib.Planning.TrajectoryChoice import chooseDiverse
-from IntradiscalNavLib.Planning.TrajectoryScore import scorePaths
+from IntradiscalNavLib.Planning.TrajectoryScore import rankValue, scorePaths
 from IntradiscalNavLib.Planning.TrajectorySearch import SearchResult, searchTrajectories, spreadSelection
 from IntradiscalNavLib.Planning.ViolationProbability import RegistrationUncertainty
 
@@ -99,7 +99,7 @@ def planTrajectories(
             else:
                 infeasible[oneSide] = reason
             _note(times, "explain", start)
-    offered.sort(key=lambda path: (path.violationProbability > p.maxViolation, -path.score))
+    offered.sort(key=lambda path: -float(rankValue(path.score, path.violationProbability, p.maxViolation)))
     if side == "both":
         offered = _bothSides(offered, p.offeredCount)
     return TrajectoryPlan(kind, level, side, tuple(offered), infeasible, candidates, legal, searches, contexts, anatomy.warnings, times)

@@ -118,7 +118,7 @@ class PlanningParameters:
         "share of the free deflection that remains",
     )
     violationDraws: int = _parameter(96, "draws", _ASSUMED, "samples of registration and bending per path")
-    maxViolation: float = _parameter(0.5, "probability", _ASSUMED, "paths above come after all others")
+    maxViolation: float = _parameter(0.5, "probability", _ASSUMED, "what the probability exceeds this by counts against the score")
     # Search
     minEntries: int = _parameter(20000, "entries", "full skin grid", "least number of skin entries")
     targetsPerAxis: int = _parameter(3, "targets", "27 targets in the nucleus", "targets per axis of the nucleus")

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from IntradiscalNavLib.Planning.PathMeasures import PathMeasures
 from IntradiscalNavLib.Planning.PlanContext import PlanContext
-from IntradiscalNavLib.Planning.TrajectoryScore import Scores
+from IntradiscalNavLib.Planning.TrajectoryScore import Scores, rankValue
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -34,8 +34,8 @@ def chooseDiverse(context: PlanContext, measures: PathMeasures, scores: Scores) 
     front = paretoFront(objectives)
     violation = measures.violation.total if measures.violation is not None else np.zeros(len(scores.total))
     order = np.flatnonzero(front)
-    # Paths likelier to violate than maxViolation come after all others: offered only in places nothing better takes.
-    order = order[np.lexsort((-scores.total[order], violation[order] > p.maxViolation))]
+    rank = rankValue(scores.total, violation, p.maxViolation)
+    order = order[np.argsort(-rank[order], kind="stable")]
     direction = measures.targets - measures.entries
     direction = direction / np.linalg.norm(direction, axis=1, keepdims=True)
     inclination = measures.angles.medialInclinationDeg
@@ -54,15 +54,14 @@ def chooseDiverse(context: PlanContext, measures: PathMeasures, scores: Scores) 
     names = ["best"]
     step = p.minAngleSeparationDeg
     wishes = (
-        ("steeper", lambda n: inclination[n] <= inclination[best] - step, lambda n: scores.total[n]),
-        ("flatter", lambda n: inclination[n] >= inclination[best] + step, lambda n: scores.total[n]),
+        ("steeper", lambda n: inclination[n] <= inclination[best] - step, lambda n: rank[n]),
+        ("flatter", lambda n: inclination[n] >= inclination[best] + step, lambda n: rank[n]),
         ("safest", lambda n: violation[n] <= violation[best] - 0.02, lambda n: -violation[n]),
         ("in the axial plane", lambda n: tilt[n] <= tilt[best] - 3.0, lambda n: -tilt[n]),
     )
     for name, wanted, value in wishes:
         fitting = [int(n) for n in order if wanted(n) and differs(int(n))]
-        likely = [n for n in fitting if violation[n] > p.maxViolation]
-        fitting = [n for n in fitting if n not in likely] or fitting
+        fitting = [n for n in fitting if violation[n] <= p.maxViolation] or fitting
         if fitting and len(chosen) < p.offeredCount:
             chosen.append(max(fitting, key=value))
             names.append(name)

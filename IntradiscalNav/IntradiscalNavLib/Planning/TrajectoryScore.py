@@ -93,3 +93,9 @@ def weightedMean(context: PlanContext, terms: dict[str, FloatArray]) -> FloatArr
         weightSum += weight
     result: FloatArray = np.asarray(total, float) / max(weightSum, 1e-9)
     return result
+
+
+def rankValue(score: npt.ArrayLike, violation: npt.ArrayLike, maxViolation: float) -> FloatArray:
+    """What paths are ordered by: the score, less what the probability of violation exceeds ``maxViolation`` by."""
+    result: FloatArray = np.asarray(score, float) - np.maximum(np.asarray(violation, float) - maxViolation, 0.0)
+    return result

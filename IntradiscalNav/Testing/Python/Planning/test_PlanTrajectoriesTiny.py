@@ -15,6 +15,7 @@ from IntradiscalNavLib.Planning.PlanTrajectories import planTrajectories
 from IntradiscalNavLib.Planning.SkinPatch import KeepOutBox
 from IntradiscalNavLib.Planning.TrajectoryAngles import pathAngles
 from IntradiscalNavLib.Planning.TrajectoryChoice import paretoFront
+from IntradiscalNavLib.Planning.TrajectoryScore import rankValue
 
 FAST = PlanningParameters(minEntries=4000)
 
@@ -84,9 +85,8 @@ def test_offeredPathsReallyDiffer(plan):
             apart = np.linalg.norm(a.entryRas - b.entryRas)
             angle = np.degrees(np.arccos(np.clip(a.directionRas @ b.directionRas, -1, 1)))
             assert apart >= FAST.minEntrySeparationMm or angle >= FAST.minAngleSeparationDeg
-    robust = [path.score for path in plan.best if path.violationProbability <= FAST.maxViolation]
-    assert robust
-    assert plan.best[0].score == max(robust)
+    ranks = [float(rankValue(path.score, path.violationProbability, FAST.maxViolation)) for path in plan.best]
+    assert ranks == sorted(ranks, reverse=True)
     assert plan.best[0].name == "best"
     assert all(path.limitedBy for path in plan.best)
 
@@ -237,3 +237,9 @@ def test_skinUnknownOverTheMidlineStillGivesAPlan(makeAnatomy):
     assert np.isfinite([path.score for path in plan.best]).all()
     assert all(np.isnan(path.entryDistanceAlongSkinMm) for path in plan.best), "the skin between is unknown, and said to be"
     assert all(path.entryRas[0] < -30 for path in plan.best)
+
+
+def test_likelyViolationCountsAgainstTheScore():
+    assert rankValue(0.6, 0.3, 0.5) == pytest.approx(0.6)
+    assert rankValue(0.6, 0.9, 0.5) == pytest.approx(0.2)
+    assert rankValue(0.5, 0.5, 0.5) > rankValue(0.6, 0.8, 0.5)
