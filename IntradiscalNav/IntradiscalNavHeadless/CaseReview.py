@@ -65,9 +65,29 @@ def reviewWithRecording(path: pathlib.Path) -> tuple[ProcedureReview, RecordedPr
         host.loadScene(path)
         return reviewScene(host, path.stem)
     if path.name.lower().endswith(ENDINGS):
-        recorded = readForeignRecording(path)
+        try:
+            recorded = readForeignRecording(path)
+        except ValueError as error:
+            recorded = _slicerSequence(path, error)
         return reviewProcedure(path.name, recorded), recorded
     raise ValueError(f"{path} can't be reviewed: give a scene (.mrb, .mrml), a case folder, or a PLUS recording ({', '.join(ENDINGS)}).")
+
+
+def _slicerSequence(path: pathlib.Path, notPlus: ValueError) -> RecordedProcedure:
+    """A sequence file that Slicer saved (one stream, no fields of PLUS).
+
+    :raises ValueError: ``notPlus``, when it is none either.
+    """
+    if ".seq." not in path.name.lower():
+        raise notPlus
+    host = startHost()
+    host.clear()
+    sequence = host.moduleLogics["sequences"].AddSequence(str(path))
+    if sequence is None or not sequence.GetNumberOfDataNodes():
+        raise notPlus
+    browser = host.scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", path.name)
+    browser.SetAndObserveMasterSequenceNodeID(sequence.GetID())
+    return takeApart(readSequences(browser))
 
 
 def _reviewFolder(folder: pathlib.Path) -> tuple[ProcedureReview, RecordedProcedure]:

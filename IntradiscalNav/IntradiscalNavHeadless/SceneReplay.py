@@ -16,7 +16,7 @@ from IntradiscalNavLib.Guidance.Guidance import NeedleShape
 from IntradiscalNavLib.Guidance.PathFrame import pathFrame
 from IntradiscalNavLib.Guidance.TipUncertainty import RegistrationCovariance, TipErrorModel
 from IntradiscalNavLib.Recording.SceneDocuments import DocumentRole, readDocument
-from IntradiscalNavLib.Recording.SequenceExport import VALIDITY_NAME
+from IntradiscalNavLib.Recording.SequenceExport import VALIDITY_NAME, findValidityNode
 from IntradiscalNavLib.Recording.SequenceImport import sequenceBrowsers
 from IntradiscalNavLib.Recording.TissueModel import isTissueModel
 from IntradiscalNavLib.Views.GuidanceSession import GuidanceSession
@@ -151,7 +151,7 @@ class SceneReplay:
         return None
 
     def _toolStatuses(self) -> dict[str, ToolLiveness]:
-        node = self.host.scene.GetFirstNode(VALIDITY_NAME, "vtkMRMLTextNode")
+        node = findValidityNode(self.host.scene) or self.host.scene.GetFirstNode(VALIDITY_NAME, "vtkMRMLTextNode")
         states = json.loads(node.GetText() or "{}") if node is not None else {}
 
         def liveness(*names: str) -> ToolLiveness:

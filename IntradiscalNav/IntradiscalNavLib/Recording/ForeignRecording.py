@@ -5,6 +5,7 @@ from __future__ import annotations
 import pathlib
 
 import numpy as np
+import numpy.typing as npt
 
 from IntradiscalNavLib.Recording.RecordedProcedure import PoseSeries, RecordedProcedure
 from IntradiscalNavLib.Simulation.PlusRecording import readPlusRecording
@@ -18,15 +19,13 @@ def readForeignRecording(path: pathlib.Path | str) -> RecordedProcedure:
     :raises ValueError: naming the file and what is wrong with it.
     """
     recording = readPlusRecording(pathlib.Path(path))
-    times = np.asarray(recording.timestampsSec, float)
-    times = times - times[0] if len(times) else times
+    times, remarks = _withoutJumps(np.asarray(recording.timestampsSec, float))
     poses = {}
     for name, matrices in recording.transforms.items():
         finite = np.array([bool(np.isfinite(matrix).all()) for matrix in matrices])
         statuses = np.array([status == "OK" for status in recording.statuses.get(name, ("OK",) * len(matrices))], bool)
-        order = np.argsort(times, kind="stable")
         usable = np.where(finite[:, None, None], matrices, np.eye(4))
-        poses[name] = PoseSeries(name, times[order], usable[order], (finite & statuses)[order])
+        poses[name] = PoseSeries(name, times, usable, finite & statuses)
     images = times if recording.imageFrames is not None else np.zeros(0)
     return RecordedProcedure(
         durationSec=float(times.max()) if len(times) else 0.0,
@@ -37,4 +36,21 @@ def readForeignRecording(path: pathlib.Path | str) -> RecordedProcedure:
         events=(),
         imageCount=len(images),
         imageTimesSec=images,
+        remarks=remarks,
     )
+
+
+def _withoutJumps(stamps: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], tuple[str, ...]]:
+    """Seconds since the first frame, frames in file order; where the clock was set back, the usual step between frames is taken instead."""
+    if not len(stamps):
+        return stamps, ()
+    steps = np.diff(stamps)
+    back = steps < 0
+    if not back.any():
+        return stamps - stamps[0], ()
+    usual = float(np.median(steps[~back])) if (~back).any() else 0.0
+    times = np.concatenate([[0.0], np.cumsum(np.where(back, usual, steps))])
+    remark = (
+        f"the clock of the recording was set back {int(back.sum())} times, by {-steps.min():.3f} s at most; times after that are estimated"
+    )
+    return times, (remark,)

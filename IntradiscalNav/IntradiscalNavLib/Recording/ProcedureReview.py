@@ -80,7 +80,7 @@ def reviewProcedure(
     :param plan: where the recording itself doesn't hold it (older scenes, foreign recordings).
     :param tissue: surface of the tissue in RAS, for Perk Tutor's tissue metrics; None leaves them unknown.
     """
-    missing: list[str] = []
+    missing: list[str] = [*recorded.remarks]
     path = plan or next(iter(recorded.plans.values()), None)
     if path is None:
         missing.append("no plan: entry and target are not known, so the needle can't be compared with them")

@@ -57,6 +57,8 @@ class RecordedProcedure:
     imageCount: int
     imageTimesSec: FloatArray
     phases: tuple[tuple[float, str], ...] = field(default=())
+    remarks: tuple[str, ...] = field(default=())
+    """What is doubtful about the recording itself."""
 
     def toolTipToRas(self, tool: str = "Needle") -> tuple[FloatArray, FloatArray, npt.NDArray[np.bool_]]:
         """Times (n,), tip poses in RAS (n, 4, 4) and validity (n,) of a tool, through the registration and its tip calibration.

@@ -21,6 +21,9 @@ VALIDITY_NAME = "PoseValidity"
 keep neither attributes nor status (each frame is written as OK), so an invalid pose would come back as a good one."""
 
 
+VALIDITY_ATTRIBUTE = "IntradiscalNav.PoseValidity"
+
+
 @dataclass(frozen=True)
 class SequenceSpan:
     """Which part to export. ``maximumRateHz`` thins each stream out (0: every sample)."""
@@ -87,7 +90,7 @@ def exportToSequences(
             )
             proxy.SetAndObserveTransformNodeID(parent.GetID())
     browser.AddSynchronizedSequenceNodeID(validity.sequence.GetID())
-    browser.AddProxyNode(_proxyNode(scene, validity.template), validity.sequence, False)
+    browser.AddProxyNode(_validityNode(scene), validity.sequence, False)
     browser.SetSaveChanges(validity.sequence, False)
     browser.SetSelectedItemNumber(0)
     return SequenceExport(
@@ -134,6 +137,23 @@ class _Series:
             _setMatrix(self.template, record.matrix)
         self.sequence.SetDataNodeAtValue(self.template, f"{millisecond / 1000:.3f}")
         self.count += 1
+
+
+def findValidityNode(scene: Any) -> Any:
+    """The text node that a replay fills with the validity of the poses, or None; never a text of the user's that is named alike."""
+    for index in range(scene.GetNumberOfNodesByClass("vtkMRMLTextNode")):
+        node = scene.GetNthNodeByClass(index, "vtkMRMLTextNode")
+        if node.GetAttribute(VALIDITY_ATTRIBUTE):
+            return node
+    return None
+
+
+def _validityNode(scene: Any) -> Any:
+    node = findValidityNode(scene)
+    if node is None:
+        node = scene.AddNewNodeByClass("vtkMRMLTextNode", VALIDITY_NAME)
+        node.SetAttribute(VALIDITY_ATTRIBUTE, "replay")
+    return node
 
 
 class _ValiditySeries:
