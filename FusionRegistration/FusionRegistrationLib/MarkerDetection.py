@@ -19,11 +19,13 @@ STREAK_REACH_MM = 20.0
 
 FAINT_HU = 700.0
 """Markers below this density may have fellows that blur hides: then the surface is searched for bumps as well."""
-MIN_FAINT_HU = 195.0
+MIN_FAINT_HU = 235.0
 """Least density, from mass and size, of a bump that counts as a marker; skin, gel and tape have -100 to 100 HU."""
 
 MAX_RING_FLATNESS = 0.5
-"""A faint flat bump thicker than this is a wart, not a ring."""
+MIN_BALL_FLATNESS = 0.72
+MIN_FAINT_RING_HU = 115.0
+"""What tells faint rings and balls from warts, gel and folds of skin (0-70 HU, flat)."""
 MAX_FAINT_SPACING_MM = 2.6
 """Coarser voxels don't show the shape of a bump."""
 MIN_PEAK_HU = 165.0
@@ -153,11 +155,10 @@ def _faintMarkers(volume: OrientedVolume, chosen: MarkerParameters, known: list[
         if any(np.linalg.norm(m.centerRas - centerRas) < 0.5 * m.diameterMm + 1.0 for m in known):
             continue
         shape = measureCandidate(volume, place, 0.75 * chosen.minDiameterMm, 0.5 * chosen.maxDiameterMm + 1.0, chosen.maxHeightMm)
-        if (
-            shape is None
-            or shape.densityHu < MIN_FAINT_HU
-            or (shape.ring and shape.flatness > MAX_RING_FLATNESS and shape.diameterMm > 4.0)
-        ):
+        if shape is None or shape.densityHu < MIN_FAINT_HU:
+            continue
+        # A wart is a flat dome of skin: faint rings must be denser than skin somewhere, faint balls must be round.
+        if (shape.flatness > MAX_RING_FLATNESS or shape.peakHu < MIN_FAINT_RING_HU) if shape.ring else shape.flatness < MIN_BALL_FLATNESS:
             continue
         if _isMarker(shape, chosen, volume.spacingMm):
             found.append(_describe(shape, volume.viewToRas, volume.spacingMm))

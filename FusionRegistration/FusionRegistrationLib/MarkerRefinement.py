@@ -127,6 +127,8 @@ def measureCandidate(
     voxels = len(weights)
     noiseSdMm = float(np.sqrt(voxels) * background.noiseHu * np.prod(spacing) * np.sqrt(axes.mean() ** 2 + blur.mean()) / massMm3)
     samplingSdMm = 0.03 * float(spacing.max()) ** 2 / max(shape.thicknessMm, 0.5)
+    # The surface under the object is only known from beside it: the fainter the object, the more that matters (measured on simulated CT).
+    surfaceSdMm = 45.0 / (max(densityHu, 100.0) + 1000.0)
     return MarkerShape(
         centerView=center + low,
         axesMm=axes,
@@ -137,7 +139,7 @@ def measureCandidate(
         thicknessMm=shape.thicknessMm,
         depthMm=depthMm,
         contactMm2=contactMm2,
-        centerSdMm=float(np.hypot(2.0 * noiseSdMm, samplingSdMm)),
+        centerSdMm=float(np.sqrt((2.0 * noiseSdMm) ** 2 + samplingSdMm**2 + surfaceSdMm**2)),
     )
 
 

@@ -180,7 +180,7 @@ def benchFalsePositives(volumes: int) -> dict:
             blurSdMm=float(random.uniform(0.35, 0.65)),
             noiseHu=float(random.uniform(10, 35)),
             seed=v,
-            extentMm=(190.0, 76.0, 70.0),
+            extentMm=(190.0, 76.0, 90.0),
             **distractors(random),
         )
         voxels, ijkToRas = simulateMarkerCt(scene)
