@@ -271,8 +271,7 @@ def _information(
         return scale[mask, None, None] * np.eye(3)
     rotation = fromToTo[:3, :3]
     covariance = rotation @ _orZero(fromCovariances, count)[mask] @ rotation.T + _orZero(toCovariances, count)[mask]
-    result: FloatArray = np.linalg.inv(covariance)
-    return result
+    return np.asarray(np.linalg.inv(covariance), dtype=np.float64)
 
 
 def _orZero(covariances: FloatArray | None, count: int) -> FloatArray:
@@ -293,10 +292,10 @@ def _checkedWeights(weights: npt.ArrayLike | None, count: int) -> FloatArray | N
 def _checkedCovariances(covariances: npt.ArrayLike | None, count: int, frame: str) -> FloatArray | None:
     if covariances is None:
         return None
-    array: FloatArray = np.array(covariances, float)
+    array: FloatArray = np.array(covariances, dtype=np.float64)
     if array.shape not in {(3, 3), (count, 3, 3)}:
         raise ValueError(f"The FLE covariance of the {frame}-frame must be (3, 3) or ({count}, 3, 3), not {array.shape}.")
-    array = np.array(np.broadcast_to(array, (count, 3, 3)))
+    array = np.array(np.broadcast_to(array, (count, 3, 3)), dtype=np.float64)
     if not np.isfinite(array).all() or not np.allclose(array, np.swapaxes(array, 1, 2)) or np.linalg.eigvalsh(array).min() <= 0:
         raise ValueError(f"The FLE covariance of the {frame}-frame must be symmetric with positive eigenvalues (mm^2).")
     return array

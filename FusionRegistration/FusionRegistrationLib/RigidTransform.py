@@ -14,7 +14,7 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float64]
 
 RIGID_TOLERANCE = 1e-3
-"""Largest deviation of R R^T from the identity that still passes as rigid: what single-precision OpenIGTLink matrices and text files carry."""
+"""Largest deviation of R R^T from the identity that still passes as rigid: what single-precision messages and text files carry."""
 
 
 def rigidFrom(rotation: npt.ArrayLike, translationMm: npt.ArrayLike) -> FloatArray:

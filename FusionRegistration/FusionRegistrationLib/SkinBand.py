@@ -161,7 +161,7 @@ def _noiseThreshold(
     lowest: float,
     highest: float,
 ) -> float:
-    """Five robust standard deviations above the soft tissue 3-10 mm under the surface."""
+    """Four and a half robust standard deviations of the noise above the soft tissue 3-10 mm under the surface."""
     rows, columns = (index[::4] for index in np.nonzero(hit))
     depths = first[rows, columns][:, None] + (np.array([3.0, 5.0, 7.0, 9.0, 10.0]) / spacing[1]).astype(int)
     values = view[(rows * strides[0])[:, None], np.minimum(depths, view.shape[1] - 1), (columns * strides[2])[:, None]].astype(float)
