@@ -336,6 +336,9 @@ class OpenIGTLinkServer:
             self._clients.remove(client)
 
 
+_HAS_SENDMSG = hasattr(socket.socket, "sendmsg")
+"""Windows has none; there the pieces of a message are joined."""
+
 PATIENCE_SEC = 0.002
 """How long the calling thread waits for a client to take the rest of a large message before the serving thread takes over."""
 
@@ -343,14 +346,14 @@ PATIENCE_SEC = 0.002
 def _sendNow(connection: socket.socket, parts: Parts) -> Parts:
     """Send what the client takes within :data:`PATIENCE_SEC`; returns what is left (the very same list when nothing went)."""
     rest = parts
-    deadline = time.monotonic() + PATIENCE_SEC
+    deadline: float | None = None
     while rest:
         try:
-            # Windows has no sendmsg; there the pieces are joined.
-            sent = connection.sendmsg(rest) if hasattr(connection, "sendmsg") else connection.send(b"".join(rest))
+            sent = connection.sendmsg(rest) if _HAS_SENDMSG else connection.send(b"".join(rest))
         except BlockingIOError:
-            remaining = deadline - time.monotonic()
-            if remaining <= 0 or not _isWritable(connection, remaining):
+            now = time.monotonic()
+            deadline = now + PATIENCE_SEC if deadline is None else deadline
+            if now >= deadline or not _isWritable(connection, deadline - now):
                 return rest
             continue
         rest = _after(rest, sent)
