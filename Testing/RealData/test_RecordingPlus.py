@@ -75,7 +75,7 @@ def test_spinePhantomFreehandComesBackWhole(realData, host, tmp_path, compress):
     spacing = np.diff([record.timeNs / 1e9 for record in probe])
     assert np.median(spacing) == pytest.approx(np.median(np.diff(source.timestampsSec)) / 4.0, abs=0.02)
 
-    exportToSequences(host.scene, records)
+    export = exportToSequences(host.scene, records)
     scene = host.saveScene(tmp_path / "scene.mrb")
     host.clear()
     host.loadScene(scene)
@@ -87,7 +87,8 @@ def test_spinePhantomFreehandComesBackWhole(realData, host, tmp_path, compress):
     for first, second in zip(probe, probeAgain, strict=True):
         assert np.allclose(first.matrix, second.matrix, atol=1e-3)  # six significant digits in Slicer's transform sequences
     offsets = [second.timeNs - first.timeNs for first, second in zip(probe, probeAgain, strict=True)]
-    assert np.ptp(offsets) <= 1_100_000  # a millisecond is the resolution of Slicer's sequences
+    # A millisecond is the resolution of Slicer's sequences; poses that came in one burst are a millisecond apart there.
+    assert np.ptp(offsets) <= 1_100_000 * (1 + export.movedToNextMillisecond)
 
 
 def test_eightLandmarkPosesAndValidityComeBack(realData, tmp_path):
