@@ -46,7 +46,7 @@ def wrapped():
 def parameters(wrapped):
     classType, _needle, scene = wrapped
     scene.Clear(0)
-    return classType(scene.AddNewNodeByClass("vtkMRMLScriptedModuleNode"))
+    return classType(scene.AddNewNodeByClass("vtkMRMLScriptedModuleNode", "TestParameters"))
 
 
 def test_stringsInTheNodeAreSlicers(parameters):
@@ -72,7 +72,7 @@ def test_valuesSurviveASavedScene(parameters, wrapped, tmp_path):
     assert slicer.util.saveScene(str(tmp_path / "scene.mrb"))
     slicer.mrmlScene.Clear(0)
     slicer.util.loadScene(str(tmp_path / "scene.mrb"))
-    again = wrapped[0](slicer.mrmlScene.GetNthNodeByClass(0, "vtkMRMLScriptedModuleNode"))
+    again = wrapped[0](slicer.mrmlScene.GetFirstNodeByName("TestParameters"))
     assert again.volume.GetName() == "CT" and again.needle.gauge == 22 and again.numbers == [4.0]
 
 
