@@ -124,7 +124,7 @@ def reviewScene(host: SceneHost, name: str) -> tuple[ProcedureReview, RecordedPr
     """Review the loaded scene: ours, or one that plain Slicer or SlicerIGT recorded."""
     documents = _documents(host)
     browsers = sequenceBrowsers(host.scene)
-    records: list[Record] = list(_fixedTransforms(documents))
+    records: list[Record] = [*_fixedTransforms(documents), *_displayedGuidance(documents)]
     for browser in browsers[:1]:
         records += list(readSequences(browser))
     recorded = takeApart(records)
@@ -151,8 +151,14 @@ def _tissue(host: SceneHost) -> TissueSurface | None:
 
 
 def _documents(host: SceneHost) -> dict[DocumentRole, dict[str, Any] | None]:
-    roles = (DocumentRole.PLAN, DocumentRole.REGISTRATION, DocumentRole.CALIBRATION, DocumentRole.METRICS, DocumentRole.CASE)
+    roles = [role for role in DocumentRole if role not in (DocumentRole.REPORT, DocumentRole.LOG)]
     return {role: readDocument(host.scene, role) for role in roles}
+
+
+def _displayedGuidance(documents: Mapping[DocumentRole, dict[str, Any] | None]) -> list[Record]:
+    """Phases, clearances and out-of-plane distances as they were displayed, stored with the scene."""
+    entries = (documents[DocumentRole.TIMELINE] or {}).get("guidance", ())
+    return [JsonRecord(RecordKind.GUIDANCE, "Guidance", round(float(entry["timeSec"]) * 1e9), dict(entry)) for entry in entries]
 
 
 def _fixedTransforms(documents: Mapping[DocumentRole, dict[str, Any] | None]) -> list[Record]:

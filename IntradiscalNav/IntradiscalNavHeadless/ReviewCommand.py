@@ -114,7 +114,10 @@ def _printOne(console: Console, result: CaseResult) -> None:
     for name, value in ((result.review.get("navigation") or {}).get("leastClearanceMm") or {}).items():
         table.add_row(f"least clearance to {name}", f"{value:.1f} mm")
     for name, value in (result.review.get("lastCt") or {}).items():
-        table.add_row(f"last CT: {name}", f"{value:.2f}" if isinstance(value, float) else str(value))
+        if isinstance(value, bool):
+            table.add_row(f"last CT: {name}", "yes" if value else "no")
+        elif isinstance(value, int | float):
+            table.add_row(f"last CT: {name}", f"{value:.2f}" if isinstance(value, float) else str(value))
     console.print(table)
     for remark in result.review["missing"]:
         console.print(f"[yellow]{remark}[/yellow]", highlight=False)

@@ -49,6 +49,8 @@ from ProcedureLogLib.LogTable import rows as logRows
 from ProcedureLogLib.ProcedureEvent import EventKind
 from ProcedureLogLib.ProcedureReport import writeProcedureReport
 
+GUIDANCE_STEP_SEC = 0.1
+"""The scene keeps the displayed numbers at this step; the raw recording has each of them."""
 INJECTED_GAS_ML = 20.0
 """Oxygen-ozone injected into the disc (Albano 2023). Most of it leaves the disc at once; the simulated CT keeps 3 mL."""
 STREAMS = ("ProbeToReference", "NeedleToReference", "StylusToReference", "Image_Reference")
@@ -238,7 +240,13 @@ def timelineDocument(recorded: RecordedProcedure, startSec: float) -> dict[str, 
         for event in recorded.events
         if event.timeSec >= startSec and event.name not in ("FixedTransform", "Plan", "phase")
     ]
-    return {"phases": [[round(time - startSec, 3), name] for time, name in recorded.phases], "events": events}
+    guidance: list[dict[str, object]] = []
+    for entry in recorded.guidance:
+        timeSec = entry.timeSec - startSec
+        if timeSec >= 0 and (not guidance or timeSec - float(str(guidance[-1]["timeSec"])) >= GUIDANCE_STEP_SEC):
+            kept = {name: entry.values[name] for name in ("phase", "outOfPlaneMm", "clearancesMm") if entry.values.get(name) is not None}
+            guidance.append({"timeSec": round(timeSec, 3), **kept})
+    return {"phases": [[round(time - startSec, 3), name] for time, name in recorded.phases], "events": events, "guidance": guidance}
 
 
 def _saved(run: DemoRun, target: pathlib.Path) -> None:

@@ -60,19 +60,26 @@ def test_demoLeavesReportSceneAndPictures(demoFolder):
 @pytest.mark.slow
 def test_sceneOfTheDemoIsReviewedWithTheSameNumbers(demoFolder, tmp_path):
     summary = json.loads((demoFolder / "summary.json").read_text())
+    least = []
     for source in (demoFolder / "case" / "scene.mrb", demoFolder / "case"):
         command = [sys.executable, "-m", "IntradiscalNavHeadless.CommandLine", "review", str(source), "--output", str(tmp_path)]
         result = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
         assert result.returncode == 0, result.stdout + result.stderr
         (row,) = csv.DictReader((tmp_path / "reviews.csv").open())
+        least.append(json.loads((tmp_path / "review.json").read_text())[0]["navigation"]["leastClearanceMm"])
         truth = summary["truth"]
         # Shown tip to target lies within what separates the shown from the true tip.
         assert float(row["finalTipToTargetMm"]) == pytest.approx(truth["tipToTargetMm"], abs=truth["shownTipErrorMm"] + 1.0)
         assert int(row["needlePasses"]) == 1
         assert float(row["lastCt.gasInDiscMl"]) == summary["lastCt"]["gasInDiscMl"]
+        assert 0 <= float(row["outOfPlaneShare"]) <= 1
+        assert row["pseudonym"] and row["level"] == "L4-L5"
         # The skin model of the scene is the tissue surface: entered once, and left in place.
         assert int(row["perkTutor.tissuePunctures"]) == 1
         assert float(row["perkTutor.pathInTissueMm"]) > 40
+    # The scene keeps the displayed numbers at ten per second, the case folder each of them.
+    assert least[0].keys() == least[1].keys() and len(least[0]) >= 3
+    assert all(least[0][name] == pytest.approx(least[1][name], abs=2.0) for name in least[0])
 
 
 def test_limitsDecideTheExitCode():
