@@ -16,6 +16,7 @@ from .GuidanceInput import needlePlan, riskStructures, tipErrorModel
 from .IntradiscalNavParameterNode import IntradiscalNavParameterNode
 from .NavigationRules import NavigationAction, whyNot
 from .PathPlanning import PathPlanning
+from .SceneStore import storeProcedure
 from .StreamConnection import IMAGE, StreamConnection
 
 SAME_POINT_MM = 0.05
@@ -86,7 +87,10 @@ class IntradiscalNavLogic(PathPlanning, ScriptedLoadableModuleLogic):
         self._require(parameterNode, NavigationAction.Connect)
         if self.connection is None:
             self.connection = StreamConnection(slicer.mrmlScene)
-        self.connection.connect(parameterNode.connection.host.strip(), parameterNode.connection.port)
+        # The rehearsal commands its simulator over the same connection, which only our own client can.
+        self.connection.connect(
+            parameterNode.connection.host.strip(), parameterNode.connection.port, preferConnector=self.rehearsal is None
+        )
 
     def disconnect(self):
         self.stopGuidance()
@@ -353,16 +357,9 @@ class IntradiscalNavLogic(PathPlanning, ScriptedLoadableModuleLogic):
         return self.connection is not None and self.connection.writer is not None
 
     def saveScene(self, parameterNode):
-        """Save the scene, with plan and registration, into the case folder; the older one is replaced only by a whole new one."""
-        from IntradiscalNavLib.Planning.PlanSerialization import trajectoryToDict
-        from IntradiscalNavLib.Recording.SceneDocuments import DocumentRole, storeDocument
-
+        """Save the scene, with plan, registration and calibrations, into the case folder; an older one gives way only to a whole new one."""
         self._require(parameterNode, NavigationAction.Save)
-        fit, trajectory = self.registrationFit(), self.shownTrajectory(parameterNode)
-        if fit is not None:
-            storeDocument(slicer.mrmlScene, DocumentRole.REGISTRATION, fit.toDict())
-        if trajectory is not None:
-            storeDocument(slicer.mrmlScene, DocumentRole.PLAN, trajectoryToDict(trajectory))
+        storeProcedure(slicer.mrmlScene, self.registrationFit(), self.shownTrajectory(parameterNode), self.connection)
         path = self._caseFolder(parameterNode).saveScene(lambda partial: slicer.util.saveScene(str(partial)))
         self._savedStamp = True
         return path

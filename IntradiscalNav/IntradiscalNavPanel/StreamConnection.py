@@ -14,30 +14,38 @@ class StreamConnection:
         from IntradiscalNavLib.Streaming.SceneStream import SceneStream
         from IntradiscalNavLib.Views.ToolRoles import ToolRoles
 
+        self.scene = scene
         self.stream = SceneStream(scene)
         self.doctor = ConnectionDoctor(expectedDevices())
-        self.client = None
+        self.live = None
         self.recorder = None
         self.writer = None
         self.lastUpdate = None
         self.roles = ToolRoles({NEEDLE: ["NeedleToReference"], PROBE: ["ProbeToReference"]})
 
     @property
+    def client(self):
+        """What receives: SlicerOpenIGTLink's connector or our own client; None when nothing was started."""
+        return None if self.live is None else self.live.stream
+
+    @property
     def isConnecting(self):
         """Whether the client was started (it reconnects by itself until stopped)."""
-        return self.client is not None
+        return self.live is not None
 
-    def connect(self, host, port):
-        from IntradiscalNavLib.Streaming.OpenIGTLinkClient import OpenIGTLinkClient
+    def connect(self, host, port, preferConnector=True):
+        """Begin to connect. SlicerOpenIGTLink's connector is used where it is installed, unless `preferConnector` is False."""
+        from IntradiscalNavLib.Streaming.LiveStream import LiveStream, openMessageStream
 
         self.disconnect()
-        self.client = OpenIGTLinkClient(host, port, onMessage=self.doctor.note).start()
+        stream = openMessageStream(self.scene, host, port, preferConnector=preferConnector)
+        self.live = LiveStream(stream, self.stream, self.doctor).start()
 
     def disconnect(self):
         self.stopRecording()
-        if self.client is not None:
-            self.client.stop()
-            self.client = None
+        if self.live is not None:
+            self.live.stop()
+            self.live = None
 
     def startRecording(self, folder):
         """Record everything that arrives into a folder that holds no recording yet."""
@@ -63,13 +71,10 @@ class StreamConnection:
 
     def tick(self):
         """Take what has arrived and write it into the scene; returns the SceneUpdate."""
-        messages = self.client.takeMessages() if self.client is not None else []
-        if self.recorder is not None:
-            self.recorder.recordMessages(messages)
-        self.stream.receive(messages)
-        self.lastUpdate = self.stream.apply()
+        self.lastUpdate = self.stream.apply() if self.live is None else self.live.tick()
         self.roles.take(self.lastUpdate)
         if self.recorder is not None:
+            self.recorder.recordMessages(self.live.lastMessages if self.live is not None else ())
             self.recorder.recordStatusChanges(self.lastUpdate.changes)
         return self.lastUpdate
 
