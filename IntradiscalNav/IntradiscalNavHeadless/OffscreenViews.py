@@ -7,7 +7,6 @@ what moves them (our Views room) runs unchanged in Slicer.
 from __future__ import annotations
 
 import pathlib
-import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -72,6 +71,9 @@ class OffscreenView:
         self.managers = slicer.vtkMRMLDisplayableManagerGroup()
         self.managers.SetRenderer(self.renderer)
         self.node: Any = None
+        self._host = host
+        # The host keeps a view until it is closed: left to the garbage collector, it would be called by the scene half dismantled.
+        host.openViews.append(self)
 
     def _registerManagers(self, factoryClass: Any, names: Sequence[str]) -> None:
         factory = factoryClass.GetInstance()
@@ -88,10 +90,17 @@ class OffscreenView:
         self.window.Render()
 
     def close(self) -> None:
-        """Take the view's nodes out of the scene; the view can't be rendered any more."""
+        """Take the view's nodes out of the scene; the view can't be rendered any more. Closing twice does no harm."""
+        if self not in self._host.openViews:
+            return
+        self._host.openViews.remove(self)
+        self._detach()
         self.managers.SetMRMLDisplayableNode(None)
         self.scene.RemoveNode(self.node)
         self.window.Finalize()
+
+    def _detach(self) -> None:
+        """What a kind of view takes off before its node goes."""
 
     def pixels(self) -> npt.NDArray[np.uint8]:
         """Rendered picture, (rows, columns, 3) uint8, first row on top."""
@@ -153,25 +162,15 @@ class SliceView(OffscreenView):
         self.managers.SetMRMLDisplayableNode(self.node)
         self.logic.ResizeSliceNode(*sizePixels)
         self._connection: Any = None
-        this = weakref.ref(self)
-
-        def onModified(*_arguments: object) -> None:
-            # Weak: an observer that held the view would keep it (and its window) alive for ever, and call it half dismantled.
-            view = this()
-            if view is not None:
-                view._onSliceModified()
-
-        self._observation = self.logic.AddObserver(vtk.vtkCommand.ModifiedEvent, onModified)
+        self._observation = self.logic.AddObserver(vtk.vtkCommand.ModifiedEvent, self._onSliceModified)
         self._onSliceModified()
 
-    def close(self) -> None:
-        """Take the view's nodes out of the scene; the view can't be rendered any more."""
+    def _detach(self) -> None:
         self.logic.RemoveObserver(self._observation)
         self._applicationLogic.GetSliceLogics().RemoveItem(self.logic)
-        super().close()
         self.scene.RemoveNode(self.compositeNode)
 
-    def _onSliceModified(self) -> None:
+    def _onSliceModified(self, *_arguments: object) -> None:
         connection = self.logic.GetImageDataConnection()
         if connection is self._connection:
             return

@@ -127,6 +127,8 @@ class SceneHost:
         self.files = SceneFiles(self)
         slicer.app = HeadlessApplication(self)
         self.moduleLogics: dict[str, Any] = {}
+        self.openViews: list[Any] = []
+        """Off-screen views of the scene; they are closed with it."""
         for name, className in MODULE_LOGICS.items():
             self._addModuleLogic(name, className, share)
         vtk.vtkObject.GlobalWarningDisplayOn()
@@ -157,8 +159,13 @@ class SceneHost:
         setattr(slicer.modules, name, types.SimpleNamespace(name=name, logic=lambda logic=logic: logic))
 
     def clear(self) -> None:
-        """Empty the scene, as File / Close scene does."""
+        """Empty the scene, as File / Close scene does. Views of it are closed."""
+        self.closeViews()
         self.scene.Clear(0)
+
+    def closeViews(self) -> None:
+        for view in tuple(self.openViews):
+            view.close()
 
     def saveScene(self, path: pathlib.Path | str) -> pathlib.Path:
         """Save as ``.mrb`` beside the final place and move it there, so that an older file is lost only to a whole new one.
@@ -192,6 +199,8 @@ class SceneHost:
         if not path.is_file():
             raise FileNotFoundError(f"There is no scene file {path}.")
         self.files.checkSceneFile(path)
+        if clear:
+            self.closeViews()
         if not self.files.loadScene(str(path), clear):
             raise ValueError(f"The scene {path} can't be read: the file is damaged or no Slicer scene.")
 
@@ -215,4 +224,5 @@ def startHost() -> SceneHost:
         import atexit
 
         atexit.register(_host.removeTemporaryFiles)
+        atexit.register(_host.closeViews)
     return _host

@@ -88,9 +88,8 @@ class IntradiscalNavLogic(PathPlanning, ScriptedLoadableModuleLogic):
         if self.connection is None:
             self.connection = StreamConnection(slicer.mrmlScene)
         # The rehearsal commands its simulator over the same connection, which only our own client can.
-        self.connection.connect(
-            parameterNode.connection.host.strip(), parameterNode.connection.port, preferConnector=self.rehearsal is None
-        )
+        place = parameterNode.connection
+        self.connection.connect(place.host.strip(), place.port, preferConnector=self.rehearsal is None)
 
     def disconnect(self):
         self.stopGuidance()
@@ -357,7 +356,7 @@ class IntradiscalNavLogic(PathPlanning, ScriptedLoadableModuleLogic):
         return self.connection is not None and self.connection.writer is not None
 
     def saveScene(self, parameterNode):
-        """Save the scene, with plan, registration and calibrations, into the case folder; an older one gives way only to a whole new one."""
+        """Save the scene, with plan, registration and calibrations, into the case folder; only a whole new one replaces an older."""
         self._require(parameterNode, NavigationAction.Save)
         storeProcedure(slicer.mrmlScene, self.registrationFit(), self.shownTrajectory(parameterNode), self.connection)
         path = self._caseFolder(parameterNode).saveScene(lambda partial: slicer.util.saveScene(str(partial)))
