@@ -20,17 +20,22 @@ class GuidancePhase(enum.Enum):
 
 @dataclass(frozen=True)
 class PhaseLimits:
-    """Where phases begin (mm). Leaving a phase takes ``hysteresisMm`` more than entering it, and a change must hold ``dwellSec``."""
+    """Where phases begin (mm). A tip deeper than the entry but farther than ``advancingLateralMm`` from the path is in the air beside the
+    patient, not advancing. Leaving a phase takes ``hysteresisMm`` more than entering it, and a change must hold ``dwellSec``."""
 
     skinReachMm: float = 5.0
     skinLateralMm: float = 15.0
     insertedMm: float = 5.0
+    advancingLateralMm: float = 40.0
     targetReachMm: float = 3.0
     hysteresisMm: float = 1.5
     dwellSec: float = 0.3
 
     def __post_init__(self) -> None:
-        if min(self.skinReachMm, self.skinLateralMm, self.insertedMm, self.targetReachMm) <= 0 or min(self.hysteresisMm, self.dwellSec) < 0:
+        if (
+            min(self.skinReachMm, self.skinLateralMm, self.insertedMm, self.advancingLateralMm, self.targetReachMm) <= 0
+            or min(self.hysteresisMm, self.dwellSec) < 0
+        ):
             raise ValueError("Phase limits must be positive lengths; hysteresis and dwell must not be negative.")
 
 
@@ -92,7 +97,8 @@ class PhaseTracker:
 
         if guidance.tipToTargetMm <= limits.targetReachMm + stay(GuidancePhase.AT_TARGET):
             return GuidancePhase.AT_TARGET
-        if guidance.depthFromEntryMm >= limits.insertedMm - stay(GuidancePhase.ADVANCING) - stay(GuidancePhase.AT_TARGET):
+        deepEnough = guidance.depthFromEntryMm >= limits.insertedMm - stay(GuidancePhase.ADVANCING) - stay(GuidancePhase.AT_TARGET)
+        if deepEnough and guidance.targetLateralMm <= limits.advancingLateralMm + stay(GuidancePhase.ADVANCING):
             return GuidancePhase.ADVANCING
         nearSkin = abs(guidance.depthFromEntryMm) <= limits.skinReachMm + stay(GuidancePhase.AT_SKIN)
         if nearSkin and guidance.tipToPathMm <= limits.skinLateralMm + stay(GuidancePhase.AT_SKIN):

@@ -55,6 +55,13 @@ def test_farFromThePathTheSkinIsOnlyAligning():
     assert tracker.phase is GuidancePhase.ALIGNING
 
 
+def test_parkedBesideThePatientIsNotAdvancing():
+    """Deeper than the entry, but far from the path: the needle lies in the air."""
+    tracker = PhaseTracker()
+    tracker.update(guidanceAt(30.0, 120.0), 0.0)
+    assert tracker.phase is GuidancePhase.ALIGNING
+
+
 def test_losingTheNeedleIsAtOnceUnknownAndBack():
     tracker = PhaseTracker()
     run(tracker, [guidanceAt(40)] * 10)
