@@ -13,6 +13,9 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
 
+GAS_HU = -250.0
+"""Darker than fat by far: gas, even averaged with as much tissue."""
+
 
 @dataclass(frozen=True)
 class NeedleSearch:
@@ -88,6 +91,7 @@ def findNeedleInCt(
     # Beside gas the brightest place around is tissue, which hides the needle; along a known line the usual place around is safe.
     usualAround = np.median([np.roll(smooth, shift, axis=(1, 2)) for shift in ring], axis=0)
     tipProfile = (smooth - usualAround)[:, disc]
+    besideGas = np.min([np.roll(smooth, shift, axis=(1, 2)) for shift in ring], axis=0)[:, disc] < GAS_HU
     u, v = u[disc], v[disc]
 
     found = _follow(profile, u, v, search)
@@ -100,7 +104,7 @@ def findNeedleInCt(
         )
     rows, centers, _ = found
     along = depths[rows]
-    tipDepth = float(np.interp(_tipRow(tipProfile, u, v, rows, centers, search.stepMm), np.arange(len(depths)), depths))
+    tipDepth = float(np.interp(_tipRow(tipProfile, besideGas, u, v, rows, centers, search.stepMm), np.arange(len(depths)), depths))
     if tipDepth - along[0] < search.minimumLengthMm:
         raise LookupError(
             f"What is bright near the virtual needle is only {tipDepth - along[0]:.0f} mm long: bone or calcification, no needle."
@@ -190,10 +194,20 @@ def _follow(
     return rows, np.array([best[int(row)][0] for row in rows]), np.array([best[int(row)][1] for row in rows])
 
 
-def _tipRow(profile: FloatArray, u: FloatArray, v: FloatArray, rows: npt.NDArray[np.intp], centers: FloatArray, stepMm: float) -> float:
+def _tipRow(
+    profile: FloatArray,
+    besideGas: npt.NDArray[np.bool_],
+    u: FloatArray,
+    v: FloatArray,
+    rows: npt.NDArray[np.intp],
+    centers: FloatArray,
+    stepMm: float,
+) -> float:
     """Row of the tip, by linear interpolation at half the shaft's usual brightness above the surroundings.
 
-    The line of the shaft is followed past the end of the chain as long as it stays bright, with gaps of a voxel or two at most.
+    The line of the shaft is followed past the end of the chain as long as it stays bright, with gaps of a voxel or two at most, or of
+    two slices where the needle enters a bubble: there tissue on one side is as bright as a thin needle averaged with the gas on the
+    other.
     """
     shaft = rows[-min(len(rows), round(40.0 / stepMm)) :]
     along = centers[-len(shaft) :]
@@ -211,13 +225,16 @@ def _tipRow(profile: FloatArray, u: FloatArray, v: FloatArray, rows: npt.NDArray
         start -= 1
     position, row = centers[start], int(rows[start])
     last, lastValue, nextValue = row, half, half
-    while row < len(profile) and row - last <= 2.5 / stepMm and np.hypot(*position) <= float(np.hypot(u, v).max()):
+    gap = 2.5
+    while row < len(profile) and row - last <= gap / stepMm and np.hypot(*position) <= float(np.hypot(u, v).max()):
         value, place = brightest(row, position)
         if value >= half:
-            last, lastValue, nextValue = row, value, half
+            last, lastValue, nextValue, gap = row, value, half, 2.5
             position = position + 0.3 * (place - position)
         elif row == last + 1:
             nextValue = value
+        if besideGas[row, int(np.hypot(u - position[0], v - position[1]).argmin())]:
+            gap = 4.0
         position = position + slope
         row += 1
     return last + (lastValue - half) / (lastValue - nextValue) if lastValue > half > nextValue else float(last)
