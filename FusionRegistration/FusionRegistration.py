@@ -7,11 +7,13 @@ import vtk
 from FusionRegistrationPanel.FusionRegistrationLogic import FusionRegistrationLogic
 from FusionRegistrationPanel.FusionRegistrationParameterNode import FusionRegistrationParameterNode as FusionRegistrationParameterNode
 from FusionRegistrationPanel.RegistrationRules import RegistrationAction
+from ScriptedPanel.ActionButtons import ActionButtons
+from ScriptedPanel.ModulePanel import ModulePanel
+from ScriptedPanel.PanelTables import fillTable, prepareTable
 from slicer import vtkMRMLMarkupsNode
 from slicer.i18n import tr as _
 from slicer.i18n import translate
-from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleTest, ScriptedLoadableModuleWidget
-from slicer.util import VTKObservationMixin
+from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleTest
 
 STYLUS_INTERVAL_MS = 50
 POINT_EVENTS = (vtkMRMLMarkupsNode.PointModifiedEvent, vtkMRMLMarkupsNode.PointRemovedEvent)
@@ -32,30 +34,20 @@ class FusionRegistration(ScriptedLoadableModule):
         parent.acknowledgementText = _("Part of the extension IntradiscalNav.")
 
 
-class FusionRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+class FusionRegistrationWidget(ModulePanel):
     """Thin panel: shows the parameter node and calls the logic."""
 
     def __init__(self, parent=None):
-        ScriptedLoadableModuleWidget.__init__(self, parent)
-        VTKObservationMixin.__init__(self)
-        self.logic = None
-        self._parameterNode = None
-        self._guiTag = None
+        ModulePanel.__init__(self, parent)
         self._observed = {}
         self._stylusTimer = None
 
     def setup(self):
         import qt
 
-        ScriptedLoadableModuleWidget.setup(self)
-        uiWidget = slicer.util.loadUI(self.resourcePath("UI/FusionRegistration.ui"))
-        self.layout.addWidget(uiWidget)
-        self.ui = slicer.util.childWidgetVariables(uiWidget)
-        uiWidget.setMRMLScene(slicer.mrmlScene)
-        self.logic = FusionRegistrationLogic()
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
-        self._buttons = {
+        ModulePanel.setup(self)
+        self.openPanel("FusionRegistration.ui", FusionRegistrationLogic())
+        buttons = {
             RegistrationAction.FindMarkers: self.ui.findMarkersButton,
             RegistrationAction.RegisterPlate: self.ui.registerPlateButton,
             RegistrationAction.TakePoint: self.ui.takePointButton,
@@ -68,15 +60,13 @@ class FusionRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
             RegistrationAction.CheckProbe: self.ui.checkProbeButton,
             RegistrationAction.Verify: self.ui.verifyButton,
         }
-        self._toolTips = {action: button.toolTip for action, button in self._buttons.items()}
+        self._buttons = ActionButtons(self, self.logic, buttons, shown=self.showActionResult)
         self._collecting = {
             self.ui.collectButton: lambda: self._parameterNode.stylusTip,
             self.ui.pivotButton: lambda: self._parameterNode.calibration.tool,
             self.ui.spinButton: lambda: self._parameterNode.calibration.tool,
         }
         self._collectToolTips = {button: button.toolTip for button in self._collecting}
-        for action, button in self._buttons.items():
-            button.connect("clicked()", lambda action=action: self.onAction(action))
         self.ui.collectButton.connect("toggled(bool)", self.onCollect)
         self.ui.pivotButton.connect("toggled(bool)", lambda checked: self.onCalibrate(checked, self.logic.finishPivot))
         self.ui.spinButton.connect("toggled(bool)", lambda checked: self.onCalibrate(checked, self.logic.finishSpin))
@@ -85,49 +75,15 @@ class FusionRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         self._stylusTimer = qt.QTimer()
         self._stylusTimer.setInterval(STYLUS_INTERVAL_MS)
         self._stylusTimer.connect("timeout()", self.onStylusTimer)
-        table = self.ui.residualsTable
-        table.setColumnCount(3)
-        table.setHorizontalHeaderLabels([_("Point"), _("Residual"), _("Left out")])
-        table.setWordWrap(False)
-        table.verticalHeader().hide()
-        table.horizontalHeader().setStretchLastSection(True)
-        self.setParameterNode(self.logic.getParameterNode())
+        prepareTable(self.ui.residualsTable, [_("Point"), _("Residual"), _("Left out")])
+        self.follow()
 
-    def cleanup(self):
+    def stopWork(self, isClosing):
+        """End what is being collected without using it."""
         self._stylusTimer.stop()
-        self.setParameterNode(None)
-        self.removeObservers()
-
-    def enter(self):
-        self.setParameterNode(self.logic.getParameterNode())
-
-    def stopCollecting(self):
-        """End what runs without using it."""
         self.logic.toolCalibration = None
         for button in (*self._collecting, self.ui.scanButton):
             button.checked = False
-
-    def exit(self):
-        self.stopCollecting()
-        self.setParameterNode(None)
-
-    def onSceneStartClose(self, caller, event):
-        self.stopCollecting()
-        self.setParameterNode(None)
-
-    def onSceneEndClose(self, caller, event):
-        if self.parent.isEntered:
-            self.setParameterNode(self.logic.getParameterNode())
-
-    def setParameterNode(self, parameterNode):
-        if self._parameterNode is not None:
-            self._parameterNode.disconnectGui(self._guiTag)
-            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.update)
-        self._parameterNode, self._guiTag = parameterNode, None
-        if parameterNode is not None:
-            self._guiTag = parameterNode.connectGui(self.ui)
-            self.addObserver(parameterNode, vtk.vtkCommand.ModifiedEvent, self.update)
-        self.update()
 
     def observeNodes(self):
         """The buttons depend on what is in the chosen nodes, not only on which are chosen."""
@@ -151,10 +107,7 @@ class FusionRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         self.showResult()
 
     def updateButtons(self, caller=None, event=None):
-        for action, button in self._buttons.items():
-            why = self.logic.whyNot(self._parameterNode, action) if self._parameterNode else _("The scene is being closed.")
-            button.enabled = not why
-            button.toolTip = why or self._toolTips[action]
+        self._buttons.update(self._parameterNode)
         if self._parameterNode is None:
             why = _("The scene is being closed.")
         else:
@@ -178,29 +131,22 @@ class FusionRegistrationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         self.showResiduals(self.logic.fitOf(self._parameterNode))
 
     def showResiduals(self, fit):
-        import qt
-
-        table = self.ui.residualsTable
         names = getattr(fit, "pointNames", ())
-        table.setRowCount(len(names))
         longest = max(fit.residualsMm, default=0.0) if names else 0.0
+        rows = []
         for row, name in enumerate(names):
             bar = "▮" * round(8 * fit.residualsMm[row] / longest) if longest else ""
             used = "" if fit.used[row] else " ✗"
-            texts = (name + used, f"{fit.residualsMm[row]:.2f} mm {bar}", f"{fit.leaveOneOutMm[row]:.2f} mm")
-            for column, text in enumerate(texts):
-                table.setItem(row, column, qt.QTableWidgetItem(text))
+            rows.append((name + used, f"{fit.residualsMm[row]:.2f} mm {bar}", f"{fit.leaveOneOutMm[row]:.2f} mm"))
+        fillTable(self.ui.residualsTable, rows)
 
-    def onAction(self, action):
-        with slicer.util.tryWithErrorDisplay(_("That did not work."), waitCursor=True):
-            result = getattr(self.logic, action.value)(self._parameterNode)
-            if action in (RegistrationAction.NeedleData, RegistrationAction.CheckProbe):
-                self.ui.calibrationLabel.text = result
-            elif action is RegistrationAction.Verify:
-                self.ui.verifyLabel.text = result.message
-            for warning in getattr(result, "warnings", ()):
-                slicer.util.showStatusMessage(warning, 8000)
-            self.update()
+    def showActionResult(self, action, result):
+        if action in (RegistrationAction.NeedleData, RegistrationAction.CheckProbe):
+            self.ui.calibrationLabel.text = result
+        elif action is RegistrationAction.Verify:
+            self.ui.verifyLabel.text = result.message
+        for warning in getattr(result, "warnings", ()):
+            slicer.util.showStatusMessage(warning, 8000)
 
     def onCollect(self, checked):
         if checked:

@@ -3,17 +3,19 @@
 import time
 
 import slicer
-import vtk
 from IntradiscalNavPanel.IntradiscalNavLogic import IntradiscalNavLogic
 from IntradiscalNavPanel.IntradiscalNavParameterNode import DiscLevel
 from IntradiscalNavPanel.NavigationRules import NavigationAction
-from IntradiscalNavPanel.NumberLabels import NUMBER_LABELS
 from IntradiscalNavPanel.SimulatedSample import registerSampleData
-from slicer import vtkMRMLMarkupsNode
+from IntradiscalNavSections.NavigateSection import NavigateSection
+from IntradiscalNavSections.PlanSection import PlanSection
+from IntradiscalNavSections.ReviewSection import ReviewSection
+from ScriptedPanel.ActionButtons import ActionButtons
+from ScriptedPanel.ModulePanel import ModulePanel
+from ScriptedPanel.PanelTables import fillTable, prepareTable
 from slicer.i18n import tr as _
 from slicer.i18n import translate
-from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleTest, ScriptedLoadableModuleWidget
-from slicer.util import VTKObservationMixin
+from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleTest
 
 TICK_INTERVAL_MS = 33
 STATUS_INTERVAL_SEC = 0.5
@@ -36,56 +38,40 @@ class IntradiscalNav(ScriptedLoadableModule):
         slicer.app.connect("startupCompleted()", registerSampleData)
 
 
-class IntradiscalNavWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
-    """Thin panel: shows the parameter node and the workflow, and calls the logic."""
+class IntradiscalNavWidget(ModulePanel):
+    """Thin panel: the workflow, connection and calibration; the longer steps are sections of their own."""
+
+    keepsNodeWhenLeft = True  # the stream goes on while another module is shown: registration and log need it
 
     def __init__(self, parent=None):
-        ScriptedLoadableModuleWidget.__init__(self, parent)
-        VTKObservationMixin.__init__(self)
-        self.logic = None
-        self._parameterNode = None
-        self._guiTag = None
-        self._observedPath = None
+        ModulePanel.__init__(self, parent)
+        self.sections = ()
         self._steps = ()
         self._lastStatusSec = 0.0
 
     def setup(self):
         import qt
 
-        ScriptedLoadableModuleWidget.setup(self)
-        uiWidget = slicer.util.loadUI(self.resourcePath("UI/IntradiscalNav.ui"))
-        self.layout.addWidget(uiWidget)
-        self.ui = slicer.util.childWidgetVariables(uiWidget)
-        uiWidget.setMRMLScene(slicer.mrmlScene)
-        self.logic = IntradiscalNavLogic()
+        ModulePanel.setup(self)
+        parts = {"planSection": PlanSection.UI, "navigateSection": NavigateSection.UI, "reviewSection": ReviewSection.UI}
+        self.openPanel("IntradiscalNav.ui", IntradiscalNavLogic(), parts)
         self.logic.layoutHost = self
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
-        # the checkable ones are switches: what they say is on while they are down
-        self._switches = {
-            NavigationAction.Connect: (self.ui.connectButton, lambda: self.logic.isConnecting, self.logic.disconnect),
-            NavigationAction.Guide: (self.ui.guideButton, lambda: self.logic.isGuiding, self.logic.stopGuidance),
-            NavigationAction.Freeze: (self.ui.freezeButton, lambda: self.logic.isFrozen, self.logic.release),
-            NavigationAction.Record: (self.ui.recordButton, lambda: self.logic.isRecording, self.logic.stopRecording),
-            NavigationAction.Rehearse: (self.ui.rehearseButton, lambda: self.logic.rehearsal is not None, self.logic.stopRehearsal),
-        }
-        self._pushButtons = {
-            NavigationAction.LoadDeviceSet: self.ui.loadDeviceSetButton,
-            NavigationAction.Plan: self.ui.planButton,
-            NavigationAction.OtherPath: self.ui.otherPathButton,
-            NavigationAction.Confirm: self.ui.confirmButton,
-            NavigationAction.Save: self.ui.saveButton,
+        buttons = {
+            NavigationAction.Connect: self.ui.connectButton,
+            NavigationAction.Rehearse: self.ui.rehearseButton,
             NavigationAction.RehearseNext: self.ui.rehearseNextButton,
+            NavigationAction.LoadDeviceSet: self.ui.loadDeviceSetButton,
+            NavigationAction.Confirm: self.ui.confirmButton,
         }
-        buttons = {**self._pushButtons, **{action: entry[0] for action, entry in self._switches.items()}}
-        self._toolTips = {action: button.toolTip for action, button in buttons.items()}
-        for action, button in self._pushButtons.items():
-            button.connect("clicked()", lambda action=action: self.onPush(action))
-        for action, (button, _isOn, _stop) in self._switches.items():
-            button.connect("clicked()", lambda action=action: self.onSwitch(action))
+        switches = {
+            NavigationAction.Connect: (lambda: self.logic.isConnecting, self.logic.disconnect),
+            NavigationAction.Rehearse: (lambda: self.logic.isRehearsing, self.logic.stopRehearsal),
+        }
+        self._buttons = ActionButtons(self, self.logic, buttons, switches, self.showResult)
+        self.sections = (PlanSection(self), NavigateSection(self), ReviewSection(self))
         self.ui.openRegistrationButton.connect("clicked()", lambda: slicer.util.selectModule("FusionRegistration"))
         self.ui.openLogButton.connect("clicked()", lambda: slicer.util.selectModule("ProcedureLog"))
-        self._sections = [
+        self._foldings = [
             self.ui.connectSection,
             self.ui.calibrateSection,
             self.ui.registerSection,
@@ -95,95 +81,40 @@ class IntradiscalNavWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.ui.reviewSection,
         ]
         self.ui.workflowTable.connect("cellClicked(int,int)", self.onStepClicked)
-        self._prepareTable(self.ui.workflowTable, [_("Step"), _("Where it stands")])
-        self._prepareTable(self.ui.devicesTable, [_("Device"), _("Rate"), _("Status")])
+        prepareTable(self.ui.workflowTable, [_("Step"), _("Where it stands")])
+        prepareTable(self.ui.devicesTable, [_("Device"), _("Rate"), _("Status")])
         self._timer = qt.QTimer()
         self._timer.setInterval(TICK_INTERVAL_MS)
         self._timer.connect("timeout()", self.onTimer)
-        self.setParameterNode(self.logic.getParameterNode())
+        self.follow()
 
-    @staticmethod
-    def _prepareTable(table, headers):
-        table.setColumnCount(len(headers))
-        table.setWordWrap(False)
-        table.setHorizontalHeaderLabels(headers)
-        table.verticalHeader().hide()
-        table.horizontalHeader().setStretchLastSection(True)
-
-    def cleanup(self):
+    def stopWork(self, isClosing):
         self._timer.stop()
         self.logic.close()
-        self.setParameterNode(None)
-        self.removeObservers()
-
-    def enter(self):
-        self.setParameterNode(self.logic.getParameterNode())
-
-    def exit(self):
-        """The stream goes on while another module is shown: registration and log need it. Only the panel stops following."""
-
-    def onSceneStartClose(self, caller, event):
-        self._timer.stop()
-        self.logic.close()
-        self.setParameterNode(None)
-
-    def onSceneEndClose(self, caller, event):
-        if self.parent.isEntered:
-            self.setParameterNode(self.logic.getParameterNode())
-
-    def setParameterNode(self, parameterNode):
-        if self._parameterNode is not None:
-            self._parameterNode.disconnectGui(self._guiTag)
-            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.update)
-        self._parameterNode, self._guiTag = parameterNode, None
-        if parameterNode is not None:
-            self._guiTag = parameterNode.connectGui(self.ui)
-            self.addObserver(parameterNode, vtk.vtkCommand.ModifiedEvent, self.update)
-        self.update()
-
-    def observePath(self):
-        """A path moved by hand is no longer the planned one."""
-        path = self._parameterNode.path if self._parameterNode is not None else None
-        if path is self._observedPath:
-            return
-        if self._observedPath is not None:
-            self.removeObserver(self._observedPath, vtkMRMLMarkupsNode.PointModifiedEvent, self.update)
-        if path is not None:
-            self.addObserver(path, vtkMRMLMarkupsNode.PointModifiedEvent, self.update)
-        self._observedPath = path
 
     # --- actions
 
-    def onPush(self, action):
-        with slicer.util.tryWithErrorDisplay(_("That did not work."), waitCursor=True):
-            result = getattr(self.logic, action.value)(self._parameterNode)
-            if action is NavigationAction.RehearseNext:
-                self.ui.rehearsalLabel.text = result
-            self.update()
-
-    def onSwitch(self, action):
-        """Switch on or off; the button follows what really happened."""
-        _button, isOn, stop = self._switches[action]
+    def run(self, function):
         try:
-            with slicer.util.tryWithErrorDisplay(_("That did not work."), waitCursor=True):
-                if isOn():
-                    stop()
-                else:
-                    getattr(self.logic, action.value)(self._parameterNode)
+            ModulePanel.run(self, function)
         finally:
             running = self.logic.connection is not None
             self._timer.start() if running else self._timer.stop()
-            self.update()
+
+    def showResult(self, action, result):
+        if action is NavigationAction.RehearseNext:
+            self.ui.rehearsalLabel.text = result
 
     def onStepClicked(self, row, column):
-        for index, section in enumerate(self._sections):
-            section.collapsed = index != row
+        for index, folding in enumerate(self._foldings):
+            folding.collapsed = index != row
 
     def onTimer(self):
         if self._parameterNode is None:
             return
-        state = self.logic.tick(self._parameterNode)
-        self.showNumbers(state)
+        self.logic.tick(self._parameterNode)
+        for section in self.sections:
+            section.onTick(self._parameterNode)
         if time.monotonic() - self._lastStatusSec > STATUS_INTERVAL_SEC:
             self.update()
 
@@ -191,75 +122,36 @@ class IntradiscalNavWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def update(self, caller=None, event=None):
         self._lastStatusSec = time.monotonic()
-        self.observePath()
-        self.updateButtons()
-        self.showNumbers(self.logic.state)  # also when guidance has just ended: no number may stay
-        if self._parameterNode is None:
-            return
-        self.showWorkflow()
-        self.showDevices()
-        trajectory = self.logic.shownTrajectory(self._parameterNode)
-        self.ui.planLabel.text = self.logic.trajectoryText(trajectory)
-
-    def updateButtons(self):
-        closing = _("The scene is being closed.")
-        for action, button in self._pushButtons.items():
-            why = self.logic.whyNot(self._parameterNode, action) if self._parameterNode else closing
-            button.enabled = not why
-            button.toolTip = why or self._toolTips[action]
-        for action, (button, isOn, _stop) in self._switches.items():
-            on = isOn()
-            why = "" if on else (self.logic.whyNot(self._parameterNode, action) if self._parameterNode else closing)
-            button.enabled = not why
-            button.checked = on
-            button.toolTip = why or self._toolTips[action]
+        self._buttons.update(self._parameterNode)
+        for section in self.sections:
+            section.update(self._parameterNode)
+        if self._parameterNode is not None:
+            self.showWorkflow()
+            self.showDevices()
 
     def showWorkflow(self):
-        import qt
-
         steps = self.logic.workflow(self._parameterNode)
         if steps == self._steps:
             return
         self._steps = steps
-        table = self.ui.workflowTable
-        table.setRowCount(len(steps))
-        for row, step in enumerate(steps):
-            for column, text in enumerate((f"{step.state.value} {step.name.label()}", step.why)):
-                item = qt.QTableWidgetItem(text)
-                item.setToolTip(step.why)
-                table.setItem(row, column, item)
-        table.resizeColumnToContents(0)
-        table.resizeRowsToContents()
+        fillTable(
+            self.ui.workflowTable, [(f"{step.state.value} {step.name.label()}", step.why) for step in steps], [step.why for step in steps]
+        )
+        self.ui.workflowTable.resizeColumnToContents(0)
         self.ui.registerLabel.text = steps[2].why
         self.ui.logLabel.text = steps[5].why
         self.ui.reviewLabel.text = steps[6].why
 
     def showDevices(self):
-        import qt
-
         connection = self.logic.connection
         diagnosis = connection.diagnosis() if connection is not None else None
         lines = diagnosis.lines if diagnosis is not None else ()
-        table = self.ui.devicesTable
-        table.setRowCount(len(lines))
-        for row, line in enumerate(lines):
-            rate = f"{line.rateHz:.0f} Hz" if line.rateHz is not None else ""
-            for column, text in enumerate((line.name, rate, line.status or line.advice)):
-                item = qt.QTableWidgetItem(text)
-                item.setToolTip(line.advice or line.status)
-                table.setItem(row, column, item)
-        table.resizeColumnsToContents()
-        table.resizeRowsToContents()
+        rates = [f"{line.rateHz:.0f} Hz" if line.rateHz is not None else "" for line in lines]
+        rows = [(line.name, rate, line.status or line.advice) for line, rate in zip(lines, rates)]
+        fillTable(self.ui.devicesTable, rows, [line.advice or line.status for line in lines])
+        self.ui.devicesTable.resizeColumnsToContents()
         self.ui.connectLabel.text = "\n".join([diagnosis.summary, *diagnosis.advice]) if diagnosis is not None else ""
         self.ui.treeLabel.text = self.logic.treeText()
-
-    def showNumbers(self, state):
-        displayed = state.displayed if state is not None else None
-        for number, name in NUMBER_LABELS.items():
-            label = getattr(self.ui, f"{name}Number")
-            label.text = displayed.text(number) if displayed is not None else "–"
-        self.ui.phaseLabel.text = displayed.phase.value if displayed is not None else ""
-        self.ui.warningLabel.text = "\n".join(displayed.warnings) if displayed is not None else ""
 
     # --- views, asked for by the logic when guidance starts
 

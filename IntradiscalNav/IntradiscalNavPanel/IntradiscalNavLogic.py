@@ -385,6 +385,10 @@ class IntradiscalNavLogic(PathPlanning, ScriptedLoadableModuleLogic):
             self.rehearsal.stop()
             self.rehearsal = None
 
+    @property
+    def isRehearsing(self):
+        return self.rehearsal is not None
+
     def rehearseNext(self, parameterNode):
         """Do the next missing step of the rehearsal; returns what was done."""
         self._require(parameterNode, NavigationAction.RehearseNext)

@@ -133,5 +133,5 @@ def test_shortcutsOfTheTutorialsAreThoseOfThePanels():
             r"^\| (Ctrl\+Shift\+[^|]+)\|", (REPOSITORY / "Docs" / "Tutorials" / f"{module}.md").read_text(), re.MULTILINE
         ):
             told |= {f"Ctrl+Shift+{key.strip()}" for key in keys.removeprefix("Ctrl+Shift+").split("/")}
-        panel = (REPOSITORY / module / "Resources" / "UI" / f"{module}.ui").read_text()
+        panel = "".join(path.read_text() for path in (REPOSITORY / module / "Resources" / "UI").glob("*.ui"))
         assert told == set(re.findall(r">(Ctrl\+Shift\+\w)</string>", panel)), module

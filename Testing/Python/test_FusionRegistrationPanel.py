@@ -429,7 +429,7 @@ def test_boneIsScannedAndRegistered(panels, panel):
     panel.ui.scanButton.click()
     panel.logic.scan.live.refresh()
     assert "bone points" in panel.ui.scanLabel.text
-    panel.updateButtons()
+    panel.update()
     panel.ui.acceptScanButton.click()
     assert panel._parameterNode.surface.bonePoints.GetPolyData().GetNumberOfPoints() > 60
     center = np.append(truth.discs["L4-L5"].centerRas, 1)

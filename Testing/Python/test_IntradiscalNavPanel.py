@@ -70,7 +70,7 @@ def test_buttonsSayWhyTheyCannotWork(panel):
 
 def test_clickOnAStepOpensItsSection(panel):
     panel.onStepClicked(3, 0)
-    open_ = [section.objectName() for section in panel._sections if not section.collapsed]
+    open_ = [section.objectName() for section in panel._foldings if not section.collapsed]
     assert open_ == ["planSection"]
 
 

@@ -202,6 +202,6 @@ def test_shortcutsAreUniqueAndShown(panel):
         if keys:
             assert keys not in shortcuts, f"{name} and {shortcuts[keys]} share {keys}"
             shortcuts[keys] = name
-            original = panel._toolTips.get(next(a for a, b in panel._buttons.items() if b is button))
+            original = panel._buttons.toolTipOf(next(a for a, b in panel._buttons._buttons.items() if b is button))
             assert keys in original, f"{name}: the tooltip doesn't tell {keys}"
     assert len(shortcuts) >= 6

@@ -8,7 +8,7 @@ import pytest
 from StructureChecks import PackagingChecks, PanelChecks, RepositoryFiles, SourceChecks
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
-PANEL = "IntradiscalNav/Resources/UI/IntradiscalNav.ui"
+PANEL = "IntradiscalNav/Resources/UI/PlanSection.ui"
 CHECKS = (*PackagingChecks.CHECKS, *SourceChecks.CHECKS, *PanelChecks.CHECKS)
 
 

@@ -103,7 +103,8 @@ def checkWidgetNames(repository: pathlib.Path) -> list[str]:
     """Every self.ui.NAME of the module file is in its .ui file, and every button of the .ui file is used."""
     found = []
     for module in MODULES:
-        source = moduleFile(repository, module).read_text(encoding="utf-8")
+        sources = _panelSources(repository, module)
+        source = "\n".join(sources.values())
         names: dict[str, str] = {}
         for other, path, root in _panels(repository):
             if other == module:
@@ -118,15 +119,18 @@ def checkWidgetNames(repository: pathlib.Path) -> list[str]:
                         and f".{name}" not in source
                     ):
                         found.append(f"{path.relative_to(repository)}: the button {name} does nothing in {module}.py")
-        for node in ast.walk(ast.parse(source)):
-            if (
-                isinstance(node, ast.Attribute)
-                and isinstance(node.value, ast.Attribute)
-                and node.value.attr == "ui"
-                and node.attr not in names
-            ):
-                found.append(f"{module}/{module}.py:{node.lineno}: the panel has no widget {node.attr}")
+        for path, text in sources.items():
+            for node in ast.walk(ast.parse(text)):
+                used = isinstance(node, ast.Attribute) and isinstance(node.value, ast.Attribute) and node.value.attr == "ui"
+                if used and node.attr not in names:
+                    found.append(f"{path.relative_to(repository)}:{node.lineno}: the panel has no widget {node.attr}")
     return found
+
+
+def _panelSources(repository: pathlib.Path, module: str) -> dict[pathlib.Path, str]:
+    """What of a module knows Qt: its file, and the sections of its panel."""
+    paths = [moduleFile(repository, module), *sorted((repository / module / f"{module}Sections").glob("*.py"))]
+    return {path: path.read_text(encoding="utf-8") for path in paths}
 
 
 def checkToolTips(repository: pathlib.Path) -> list[str]:

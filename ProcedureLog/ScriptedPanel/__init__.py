@@ -1,0 +1,1 @@
+"""What the panels of the three modules share. It lies with Procedure Log, the module that stands on no other."""
