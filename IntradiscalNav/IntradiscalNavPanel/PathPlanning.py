@@ -16,6 +16,10 @@ SAME_POINT_MM = 0.05
 class PathPlanning:
     """Mixed into the logic, which holds `trajectories` (the planned paths, best first) and the registration."""
 
+    def _resetPlanning(self):
+        self.trajectories = ()
+        self._anatomy = self._anatomyKey = None
+
     def anatomy(self, parameterNode):
         """SpineAnatomy of CT and segmentation, worked out once per pair of nodes."""
         ct, segmentation = parameterNode.ctVolume, parameterNode.segmentation
