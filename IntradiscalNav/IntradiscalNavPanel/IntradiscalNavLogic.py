@@ -34,6 +34,8 @@ class IntradiscalNavLogic(PathPlanning, Guiding, CaseKeeping, ScriptedLoadableMo
         self.registration = FusionRegistrationLogic()
         self.procedureLog = ProcedureLogLogic()
         self.rehearsal = None
+        self.rehearsalParameters = None
+        """PhantomParameters of the patient of the next rehearsal; None for the standard one."""
         self.layoutHost = None
         """Shows the navigation views: an object with `showLayout()` and `attachNumbers(views)`; the panel sets itself here."""
         self._reset()
@@ -203,7 +205,7 @@ class IntradiscalNavLogic(PathPlanning, Guiding, CaseKeeping, ScriptedLoadableMo
         from .Rehearsal import Rehearsal
 
         self._require(parameterNode, NavigationAction.Rehearse)
-        self.rehearsal = Rehearsal()
+        self.rehearsal = Rehearsal(self.rehearsalParameters)
         try:
             self.rehearsal.start(self, parameterNode)
         except BaseException:

@@ -200,22 +200,20 @@ def test_wholeRehearsal(panels, Rehearsal, views, tmp_path, monkeypatch):
     from IntradiscalNavLib.Recording.CaseFolder import CaseFolder
 
     smaller = PhantomParameters(spacingMm=(1.6, 1.6, 2.0))
-    original = Rehearsal.__init__
-    monkeypatch.setattr(Rehearsal, "__init__", lambda self: original(self, smaller))
     monkeypatch.setattr(Rehearsal, "INSERTION_SEC", 3.0)
     log = panels.openPanel("ProcedureLog")
     log.ui.caseFolderEdit.currentPath = str(tmp_path / "log")
     log.ui.openCaseButton.click()
     panel = panels.openPanel("IntradiscalNav")
     logic, ui = panel.logic, panel.ui
+    logic.rehearsalParameters = smaller
     ui.caseFolderEdit.currentPath = str(tmp_path / "case")
 
     ui.rehearseButton.click()
     assert ui.rehearseButton.checked and ui.connectButton.checked
     process = logic.rehearsal.process
     runUntil(panels, lambda: logic.connection.stream.node("Image_Reference") is not None, what="the first image")
-    panel.update()
-    assert stepStates(panel)["calibrate"].state.value == "✓"
+    runUntil(panels, lambda: stepStates(panel)["calibrate"].state.value == "✓", what="the tools to be calibrated")
 
     ui.rehearseNextButton.click()
     truth = logic.rehearsal.phantom.truth
@@ -272,11 +270,9 @@ def test_wholeRehearsal(panels, Rehearsal, views, tmp_path, monkeypatch):
     assert stepStates(panel)["register"].state.value == "✓", "the registration came back with its quality"
 
 
-def test_closingTheSceneEndsTheRehearsal(panels, panel, Rehearsal, monkeypatch):
+def test_closingTheSceneEndsTheRehearsal(panels, panel):
     """No process and no timer outlives the scene."""
-    coarse = PhantomParameters(spacingMm=(3.0, 3.0, 4.0))
-    original = Rehearsal.__init__
-    monkeypatch.setattr(Rehearsal, "__init__", lambda self: original(self, coarse))
+    panel.logic.rehearsalParameters = PhantomParameters(spacingMm=(3.0, 3.0, 4.0))
     panel.ui.rehearseButton.click()
     process = panel.logic.rehearsal.process
     assert process.poll() is None
@@ -285,11 +281,10 @@ def test_closingTheSceneEndsTheRehearsal(panels, panel, Rehearsal, monkeypatch):
     assert not panel._timer.active and not panel.ui.connectButton.checked
 
 
-def test_simulatorThatFailsIsTold(panel, Rehearsal, monkeypatch):
+def test_simulatorThatFailsIsTold(panel, monkeypatch):
     import PythonQtStyle
 
-    original = Rehearsal.__init__
-    monkeypatch.setattr(Rehearsal, "__init__", lambda self: original(self, PhantomParameters(spacingMm=(3.0, 3.0, 4.0))))
+    panel.logic.rehearsalParameters = PhantomParameters(spacingMm=(3.0, 3.0, 4.0))
     monkeypatch.setattr("IntradiscalNavPanel.Rehearsal.pythonExecutable", lambda: "/bin/false")
     panel.ui.rehearseButton.click()
     assert [type(error) for error in PythonQtStyle.slotErrors] == [RuntimeError]
