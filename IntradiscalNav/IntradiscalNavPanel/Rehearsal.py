@@ -98,8 +98,10 @@ class Rehearsal:
 
         import FusionRegistrationLib
         import IntradiscalNavLib
+        import TranslatedText
 
-        roots = {str(pathlib.Path(package.__file__).resolve().parents[1]) for package in (IntradiscalNavLib, FusionRegistrationLib)}
+        packages = (IntradiscalNavLib, FusionRegistrationLib, TranslatedText)
+        roots = {str(pathlib.Path(package.__file__).resolve().parents[1]) for package in packages}
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*sorted(roots), os.environ.get("PYTHONPATH", "")])}
         command = [pythonExecutable(), "-m", "IntradiscalNavLib.Simulation.SimulatedPlus"]
         if self.parameters is not None:

@@ -17,6 +17,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from TranslatedText.Translation import tr as _
+
 IDENTITY_FILE = "identity-keep-local.json"
 LEAST_SHIFT_WEEKS = 521
 SHIFT_CHOICES = 521
@@ -60,7 +62,7 @@ def createIdentity(person: Mapping[str, Any] | None = None, pseudonym: str = "",
     parts = [patientId, *str(known.get("patientName", "")).replace("^", " ").split()]
     for part in parts:
         if len(part) >= 3 and part.lower() in chosen.lower():
-            raise ValueError(f"The pseudonym '{chosen}' contains the patient's name or ID; choose another")
+            raise ValueError(_("The pseudonym '{chosen}' contains the patient's name or ID; choose another").format(chosen=chosen))
     return CaseIdentity(chosen, secret, -7 * (LEAST_SHIFT_WEEKS + number % SHIFT_CHOICES), known)
 
 
@@ -87,7 +89,9 @@ def readIdentity(folder: Path) -> CaseIdentity | None:
         return CaseIdentity(str(entry["pseudonym"]), str(entry["secret"]), int(entry["dateShiftDays"]), dict(entry["person"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RuntimeError(
-            f"The identity file {path} is damaged ({error}); restore it, or delete it to leave the case anonymous"
+            _("The identity file {path} is damaged ({error}); restore it, or delete it to leave the case anonymous").format(
+                path=path, error=error
+            )
         ) from error
 
 

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from TranslatedText.Translation import tr as _
+
 from .ProcedureRecord import recordOf
 from .ProcedureStore import DATABASE_FILE, ProcedureStore
 from .ProcedureSummary import ALL_COLUMNS, NUMBER_COLUMNS, summaryOf
@@ -49,7 +51,7 @@ class CaseRegistry:
             for name in ("group", "operator", "level", "day"):
                 self._connection.execute(f'CREATE INDEX IF NOT EXISTS "by_{name}" ON procedures ("{name}")')
         except sqlite3.Error as error:
-            raise RuntimeError(f"The registry {self.path} can't be opened: {error}") from error
+            raise RuntimeError(_("The registry {path} can't be opened: {error}").format(path=self.path, error=error)) from error
 
     def addSummaries(self, rows: Iterable[Mapping[str, Any]]) -> int:
         """Add or replace lines by caseId, in one transaction. Returns how many. Raises ValueError for a line without caseId."""
@@ -57,7 +59,7 @@ class CaseRegistry:
         marks = ", ".join("?" * len(ALL_COLUMNS))
         prepared = [tuple(row.get(name) for name in ALL_COLUMNS) for row in rows]
         if any(not row[0] for row in prepared):
-            raise ValueError("A line of the registry needs a caseId")
+            raise ValueError(_("A line of the registry needs a caseId"))
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             self._connection.executemany(f"INSERT OR REPLACE INTO procedures ({names}) VALUES ({marks})", prepared)
@@ -109,7 +111,7 @@ class CaseRegistry:
     def __enter__(self) -> CaseRegistry:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *_unused: object) -> None:
         self.close()
 
 
@@ -127,7 +129,7 @@ def columnsOf(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Columns:
 
 def _known(name: str) -> str:
     if name not in ALL_COLUMNS:
-        raise ValueError(f"The registry has no column '{name}'; it has {', '.join(ALL_COLUMNS)}")
+        raise ValueError(_("The registry has no column '{name}'; it has {names}").format(name=name, names=", ".join(ALL_COLUMNS)))
     return name
 
 
@@ -166,9 +168,13 @@ def readSummaryCsv(path: str | Path) -> list[dict[str, Any]]:
         names = reader.fieldnames or []
         unknown = [name for name in names if name not in ALL_COLUMNS]
         if unknown:
-            raise ValueError(f"{path}: unknown column(s) {', '.join(unknown)}; known are {', '.join(ALL_COLUMNS)}")
+            raise ValueError(
+                _("{path}: unknown column(s) {names}; known are {columns}").format(
+                    path=path, names=", ".join(unknown), columns=", ".join(ALL_COLUMNS)
+                )
+            )
         if "group" not in names:
-            raise ValueError(f"{path}: the column 'group' is missing")
+            raise ValueError(_("{path}: the column 'group' is missing").format(path=path))
         rows: list[dict[str, Any]] = []
         for number, line in enumerate(reader, 2):
             row: dict[str, Any] = dict.fromkeys(ALL_COLUMNS)
@@ -179,7 +185,11 @@ def readSummaryCsv(path: str | Path) -> list[dict[str, Any]]:
                 try:
                     row[name] = float(value) if name in NUMBER_COLUMNS else value
                 except ValueError as error:
-                    raise ValueError(f"{path}, line {number}: '{value}' in column '{name}' is no number") from error
+                    raise ValueError(
+                        _("{path}, line {number}: '{value}' in column '{name}' is no number").format(
+                            path=path, number=number, value=value, name=name
+                        )
+                    ) from error
             row["caseId"] = row["caseId"] or f"line {number:07d}"
             rows.append(row)
     return rows

@@ -17,6 +17,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 
+from TranslatedText.Translation import tr as _
+
 SCANNER = "scanner"
 WORKSTATION = "workstation"
 HOSPITAL = "hospital"
@@ -61,9 +63,9 @@ class ClockTime:
 
     def __post_init__(self) -> None:
         if self.face.tzinfo is not None:
-            raise ValueError("ClockTime.face must not carry a time zone; use clockTime() to make one from an aware time")
+            raise ValueError(_("ClockTime.face must not carry a time zone; use clockTime() to make one from an aware time"))
         if not self.clock:
-            raise ValueError("A time needs the name of its clock (scanner, workstation, hospital, ...)")
+            raise ValueError(_("A time needs the name of its clock (scanner, workstation, hospital, ...)"))
 
     def utc(self) -> datetime | None:
         """The time in UTC without time zone, None where the UTC offset is unknown."""
@@ -89,7 +91,9 @@ def clockTime(text: str | datetime, clock: str, zone: tzinfo | None = None) -> C
         try:
             moment = datetime.fromisoformat(moment.strip().replace("Z", "+00:00"))
         except ValueError as error:
-            raise ValueError(f"'{text}' is no date and time; write it like 2026-03-29T14:05:00 or 2026-03-29T14:05:00+02:00") from error
+            raise ValueError(
+                _("'{text}' is no date and time; write it like 2026-03-29T14:05:00 or 2026-03-29T14:05:00+02:00").format(text=text)
+            ) from error
     aware = moment if moment.tzinfo is not None or zone is None else moment.replace(tzinfo=zone)
     offset = aware.utcoffset()
     return ClockTime(clock, aware.replace(tzinfo=None, fold=0), None if offset is None else round(offset.total_seconds()))
@@ -126,15 +130,19 @@ class ClockOffset:
 
     def __post_init__(self) -> None:
         if self.uncertaintySec < 0:
-            raise ValueError(f"Uncertainty of the offset {self.clock} - {self.reference} is negative ({self.uncertaintySec} s)")
+            raise ValueError(
+                _("Uncertainty of the offset {clock} - {reference} is negative ({uncertaintySec} s)").format(
+                    clock=self.clock, reference=self.reference, uncertaintySec=self.uncertaintySec
+                )
+            )
         if self.clock == self.reference:
-            raise ValueError(f"The offset of clock '{self.clock}' to itself is zero by definition")
+            raise ValueError(_("The offset of clock '{clock}' to itself is zero by definition").format(clock=self.clock))
 
 
 def measureOffset(pairs: Sequence[tuple[ClockTime, ClockTime]], readingUncertaintySec: float = 1.0) -> ClockOffset:
     """Mean offset of simultaneous readings (clock, reference); uncertainty = half the range + reading uncertainty."""
     if not pairs:
-        raise ValueError("No pair of readings was given; read both clocks at the same moment at least once")
+        raise ValueError(_("No pair of readings was given; read both clocks at the same moment at least once"))
     first, second = pairs[0]
     differences = [_faceDifference(reference, reading) for reading, reference in pairs]
     middle = sum(differences) / len(differences)
@@ -179,7 +187,7 @@ class ClockTable:
 
     def __post_init__(self) -> None:
         if self.onUnaligned not in ("refuse", "mark"):
-            raise ValueError(f"onUnaligned is '{self.onUnaligned}'; it must be 'refuse' or 'mark'")
+            raise ValueError(_("onUnaligned is '{onUnaligned}'; it must be 'refuse' or 'mark'").format(onUnaligned=self.onUnaligned))
 
     def offset(self, clock: str, reference: str) -> ClockOffset:
         """Offset through as few known offsets as possible; uncertainties add up (worst case).
@@ -187,7 +195,7 @@ class ClockTable:
         Raises UnalignedClocks when no chain of offsets joins the two clocks.
         """
         if clock == reference:
-            raise ValueError(f"The offset of clock '{clock}' to itself is zero by definition")
+            raise ValueError(_("The offset of clock '{clock}' to itself is zero by definition").format(clock=clock))
         reached: dict[str, tuple[float, float]] = {clock: (0.0, 0.0)}
         queue = deque([clock])
         while queue:
@@ -200,7 +208,9 @@ class ClockTable:
                         queue.append(there)
         if reference not in reached:
             raise UnalignedClocks(
-                f"The offset between the clocks '{clock}' and '{reference}' is not known; read both at the same moment and enter it"
+                _(
+                    "The offset between the clocks '{clock}' and '{reference}' is not known; read both at the same moment and enter it"
+                ).format(clock=clock, reference=reference)
             )
         total, uncertainty = reached[reference]
         return ClockOffset(clock, reference, total, uncertainty, "chain of offsets")

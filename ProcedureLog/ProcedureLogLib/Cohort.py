@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from TranslatedText.Translation import tr as _
+
 from .Description import QUANTILE_RULES, Description, describe
 from .EffectSize import EffectSize, cliffsDelta, hodgesLehmannShift
 from .FisherTest import FisherTest, fisherTest
@@ -34,9 +36,9 @@ class CohortSettings:
 
     def __post_init__(self) -> None:
         if self.effect not in ("shift", "delta"):
-            raise ValueError(f"effect is '{self.effect}'; it must be 'shift' or 'delta'")
+            raise ValueError(_("effect is '{effect}'; it must be 'shift' or 'delta'").format(effect=self.effect))
         if len(set(self.groups)) != 2:
-            raise ValueError("Two different groups are compared")
+            raise ValueError(_("Two different groups are compared"))
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ class CohortTable:
         for row in self.rows:
             if row.column.name == name:
                 return row
-        raise KeyError(f"The cohort table has no row '{name}'")
+        raise KeyError(_("The cohort table has no row '{name}'").format(name=name))
 
 
 def pText(p: float | None) -> str:
@@ -120,14 +122,16 @@ def buildCohortTable(columns: Mapping[str, npt.NDArray[Any]], settings: CohortSe
     """
     chosen = settings or CohortSettings()
     if "group" not in columns:
-        raise ValueError("The cohort has no column 'group'")
+        raise ValueError(_("The cohort has no column 'group'"))
     group = np.asarray(columns["group"])
     masks = [group == name for name in chosen.groups]
     sizes = (int(masks[0].sum()), int(masks[1].sum()))
     for name, size in zip(chosen.groups, sizes):
         if size == 0:
             present = ", ".join(sorted({str(value) for value in np.unique(group)})) or "none"
-            raise ValueError(f"No procedure of group '{name}' was found; groups in the data: {present}")
+            raise ValueError(
+                _("No procedure of group '{name}' was found; groups in the data: {present}").format(name=name, present=present)
+            )
     rows: list[CohortRow] = []
     for column in chosen.columns:
         if column.name not in columns:

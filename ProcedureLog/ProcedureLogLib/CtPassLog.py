@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import tzinfo
 from typing import Any
 
+from TranslatedText.Translation import tr as _
+
 from .Clock import SCANNER, ClockTime, inZone, workstationNow
 from .CtPasses import CtPass, CtPassCount, MixedPatients
 from .DoseUnits import DEFAULT_DOSE_FACTOR, DoseFactor
@@ -97,7 +99,9 @@ def _checkPatient(store: ProcedureStore, count: CtPassCount) -> None:
         return
     if known != key:
         raise MixedPatients(
-            f"These files are of another patient than case '{store.pseudonym}'; nothing was logged. Open that patient's case"
+            _("These files are of another patient than case '{pseudonym}'; nothing was logged. Open that patient's case").format(
+                pseudonym=store.pseudonym
+            )
         )
 
 

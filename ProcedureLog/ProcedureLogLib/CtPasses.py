@@ -13,6 +13,8 @@ from enum import Enum
 from itertools import pairwise
 from pathlib import Path
 
+from TranslatedText.Translation import tr as _
+
 from .Clock import ClockTable, ClockTime
 from .CtAcquisition import (
     DEFAULT_SHOT_GAP_SEC,
@@ -56,9 +58,11 @@ class CountingRule:
     def __post_init__(self) -> None:
         both = set(self.countedKinds) & set(self.separateKinds)
         if both:
-            raise ValueError(f"Counted and counted separately at once: {', '.join(sorted(kind.value for kind in both))}")
+            raise ValueError(
+                _("Counted and counted separately at once: {names}").format(names=", ".join(sorted(kind.value for kind in both)))
+            )
         if AcquisitionKind.LOCALIZER in self.countedKinds:
-            raise ValueError("Localizers are no CT passes; take 'localizer' out of countedKinds")
+            raise ValueError(_("Localizers are no CT passes; take 'localizer' out of countedKinds"))
 
     def text(self) -> str:
         counted = ", ".join(kind.value for kind in self.countedKinds if kind is not AcquisitionKind.UNKNOWN)
@@ -158,7 +162,8 @@ def countCtPasses(
         places = [place] if isinstance(place, (str, Path)) else list(place)
         where = ", ".join(str(each) for each in places[:3]) + (", ..." if len(places) > 3 else "")
         raise ValueError(
-            f"No DICOM file was found in {where}" + (f" ({len(skipped)} other files: {names})" if skipped else " (it is empty)")
+            _("No DICOM file was found in {where}").format(where=where)
+            + (_(" ({count} other files: {names})").format(count=len(skipped), names=names) if skipped else _(" (it is empty)"))
         )
     count = countFrom(scan.headers, reports, rule, lastInjection=lastInjection, clocks=clocks)
     return replace(count, skipped=tuple(skipped), warnings=(*warnings, *count.warnings))
@@ -184,7 +189,7 @@ def countFrom(
     doses = mergeDoseReports(reportList)
     if not acquisitions and not any(dose.events for dose in doses):
         reasons = "; ".join(f"{entry.imageCount} × {entry.reason}" for entry in ignored)
-        raise ValueError(f"Neither a CT image nor a CT dose report was found ({reasons or 'nothing was given'})")
+        raise ValueError(_("Neither a CT image nor a CT dose report was found ({reasons})").format(reasons=reasons or "nothing was given"))
     warnings: list[str] = []
     joined = _borrowTimes(_joinReports(acquisitions, doses, warnings), doses, rule, warnings)
     _oneAdmission(joined, rule)
@@ -235,16 +240,22 @@ def splitByPatient(
 def _onePatient(images: Sequence[DicomHeader], reports: Sequence[DoseReport]) -> str:
     imageKeys = {patientOf(header) for header in images if isCtImage(header)}
     if len(imageKeys) > 1:
-        raise MixedPatients(f"The images are of {len(imageKeys)} patients; split them by patient (splitByPatient) and count each alone")
+        raise MixedPatients(
+            _("The images are of {count} patients; split them by patient (splitByPatient) and count each alone").format(
+                count=len(imageKeys)
+            )
+        )
     reportKeys = {patientKeyOf(report.patientId, report.patientName, report.birthDate) for report in reports}
     if len(reportKeys) > 1:
-        raise MixedPatients(f"The dose reports are of {len(reportKeys)} patients; split them by patient and count each alone")
+        raise MixedPatients(
+            _("The dose reports are of {count} patients; split them by patient and count each alone").format(count=len(reportKeys))
+        )
     if imageKeys and reportKeys and imageKeys != reportKeys:
         studies = {header.text("studyUid") for header in images if isCtImage(header)} - {""}
         if "" in imageKeys | reportKeys and studies and all(report.studyUid in studies for report in reports):
             return next(iter((imageKeys | reportKeys) - {""}))
         raise MixedPatients(
-            "The dose report is of another patient than the images (or that can't be told); it isn't used. Take it out to count"
+            _("The dose report is of another patient than the images (or that can't be told); it isn't used. Take it out to count")
         )
     return next(iter(imageKeys or reportKeys or {""}))
 
@@ -319,7 +330,9 @@ def _oneAdmission(acquisitions: Sequence[CtAcquisition], rule: CountingRule) -> 
         if later - earlier > timedelta(hours=rule.newAdmissionHours):
             hours = (later - earlier).total_seconds() / 3600
             raise MixedPatients(
-                f"Between two acquisitions lie {hours:.0f} hours: two admissions. Give the files of one, or raise newAdmissionHours"
+                _(
+                    "Between two acquisitions lie {hours:.0f} hours: two admissions. Give the files of one, or raise newAdmissionHours"
+                ).format(hours=hours)
             )
 
 

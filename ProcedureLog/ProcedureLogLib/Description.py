@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from TranslatedText.Translation import tr as _
+
 QUANTILE_RULES: Mapping[str, str] = {
     "hazen": "Hazen: value i of n at (i - 0.5)/n, as MATLAB prctile",
     "linear": "value i of n at (i - 1)/(n - 1), as numpy, R type 7 and Excel",
@@ -52,12 +54,16 @@ def _trimmed(value: float, digits: int) -> str:
 def describe(values: npt.ArrayLike, quantileRule: str = "hazen") -> Description:
     """Describe a sample; nan counts as missing. Raises ValueError for an unknown quantile rule or infinite values."""
     if quantileRule not in QUANTILE_RULES:
-        raise ValueError(f"Unknown quantile rule '{quantileRule}'; known are {', '.join(QUANTILE_RULES)}")
+        raise ValueError(
+            _("Unknown quantile rule '{quantileRule}'; known are {names}").format(
+                quantileRule=quantileRule, names=", ".join(QUANTILE_RULES)
+            )
+        )
     data = np.asarray(values, float).ravel()
     present = data[~np.isnan(data)]
     missing = len(data) - len(present)
     if not np.isfinite(present).all():
-        raise ValueError("Infinite values can't be described; correct the entries")
+        raise ValueError(_("Infinite values can't be described; correct the entries"))
     if len(present) == 0:
         return Description(0, missing, None, None, None, None, None, None, None, quantileRule)
     q1, median, q3 = (float(value) for value in np.quantile(present, [0.25, 0.5, 0.75], method=quantileRule))  # type: ignore[call-overload]

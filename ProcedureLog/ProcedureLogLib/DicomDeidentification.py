@@ -13,6 +13,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from TranslatedText.Translation import tr as _
+
 from .CaseIdentity import CaseIdentity
 from .DicomIdentifiers import STANDARD_UID_ROOT
 from .HeaderScan import SkippedFile
@@ -58,7 +60,7 @@ def deidentifyDataset(dataset: Any, identity: CaseIdentity) -> None:
     try:
         from dicomanonymizer.simpledicomanonymizer import anonymize_dataset, initialize_actions
     except ImportError as error:
-        raise RuntimeError("Writing de-identified DICOM needs 'pip install dicom-anonymizer'") from error
+        raise RuntimeError(_("Writing de-identified DICOM needs 'pip install dicom-anonymizer'")) from error
 
     def applyProfile(part: Any) -> None:
         anonymize_dataset(part, {CONTENT_SEQUENCE: _leave}, True, lambda: initialize_actions(PROFILE_TABLE))

@@ -12,6 +12,8 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+from TranslatedText.Translation import tr as _
+
 FIRST_READ = 16384
 """Most headers of CT images end the wanted part within this many bytes."""
 
@@ -146,12 +148,16 @@ class _Reader:
         if index >= 0 and index + length <= len(self.buffer):
             return index
         if offset + length > self.size:
-            raise self.fail(f"cut at byte {self.size}, inside an element that needs {offset + length - self.size} more")
+            raise self.fail(
+                _("cut at byte {selfSize}, inside an element that needs {offset} more").format(
+                    selfSize=self.size, offset=offset + length - self.size
+                )
+            )
         os.lseek(self.descriptor, offset, os.SEEK_SET)
         self.buffer = os.read(self.descriptor, max(length, FIRST_READ))
         self.start = offset
         if len(self.buffer) < length:
-            raise self.fail("could not be read to its end")
+            raise self.fail(_("could not be read to its end"))
         return 0
 
     def read(self) -> dict[str, str | float]:
@@ -161,14 +167,14 @@ class _Reader:
         if self.buffer[128:132] == b"DICM":
             offset, syntax = self.readMeta(132, found)
         elif not self.looksLikeDicom():
-            raise self.fail("is no DICOM file")
+            raise self.fail(_("is no DICOM file"))
         if syntax == DEFLATED:
             return self.readDeflated()
         order = ">" if syntax == EXPLICIT_BIG else "<"
         explicit = syntax != IMPLICIT_LITTLE if syntax else self.buffer[offset + 4 : offset + 6] in SHORT_VRS | LONG_VRS
         self.readElements(offset, order, explicit, found)
         if not any(name in found for name in ("sopClassUid", "mediaSopClassUid", "modality", "studyUid")):
-            raise self.fail("is no DICOM file, or has none of the elements that name a study")
+            raise self.fail(_("is no DICOM file, or has none of the elements that name a study"))
         return found
 
     def looksLikeDicom(self) -> bool:
@@ -202,7 +208,7 @@ class _Reader:
         wanted = _WANTED
         while offset < size:
             if size - offset < 8:
-                raise self.fail(f"cut at byte {size}, inside an element header")
+                raise self.fail(_("cut at byte {size}, inside an element header").format(size=size))
             index = offset - self.start
             if index + 12 > len(self.buffer):
                 index = self.need(offset, min(12, size - offset))
@@ -215,14 +221,18 @@ class _Reader:
                 vr = self.buffer[index + 4 : index + 6]
                 if vr in LONG_VRS:
                     if len(self.buffer) - index < 12:
-                        raise self.fail(f"cut at byte {size}, inside an element header")
+                        raise self.fail(_("cut at byte {size}, inside an element header").format(size=size))
                     (length,) = unpackLong(self.buffer, index + 8)
                     offset += 12
                 elif vr in SHORT_VRS:
                     (length,) = unpackShort(self.buffer, index + 6)
                     offset += 8
                 else:
-                    raise self.fail(f"damaged near byte {offset}: element ({group:04X},{element:04X}) has no known value representation")
+                    raise self.fail(
+                        _("damaged near byte {offset}: element ({group:04X},{element:04X}) has no known value representation").format(
+                            offset=offset, group=group, element=element
+                        )
+                    )
             else:
                 (length,) = unpackLong(self.buffer, index + 4)
                 offset += 8
@@ -235,17 +245,19 @@ class _Reader:
                     index = self.need(offset, length)
                 raw[tag] = self.buffer[index : index + length]
             elif offset + length > size:
-                raise self.fail(f"cut at byte {size}, inside element ({group:04X},{element:04X})")
+                raise self.fail(
+                    _("cut at byte {size}, inside element ({group:04X},{element:04X})").format(size=size, group=group, element=element)
+                )
             offset += length
         else:
             # Every kind of instance has content beyond the wanted elements: the end of the file here is a cut between two of them.
-            raise self.fail(f"cut at byte {size}, before its content")
+            raise self.fail(_("cut at byte {size}, before its content").format(size=size))
         self.decode(raw, order, found)
 
     def skipSequence(self, offset: int, order: str, explicit: bool, depth: int) -> int:
         """Offset after a sequence (or fragments) of undefined length."""
         if depth > 30:
-            raise self.fail("sequences are nested more than 30 deep: damaged")
+            raise self.fail(_("sequences are nested more than 30 deep: damaged"))
         while True:
             index = self.need(offset, 8)
             group, element, length = struct.unpack_from(order + "HHL", self.buffer, index)
@@ -253,7 +265,7 @@ class _Reader:
             if group == 0xFFFE and element == 0xE0DD:
                 return offset
             if group != 0xFFFE or element != 0xE000:
-                raise self.fail(f"damaged near byte {offset}: an item was expected")
+                raise self.fail(_("damaged near byte {offset}: an item was expected").format(offset=offset))
             offset = self.skipItem(offset, order, explicit, depth) if length == UNDEFINED else offset + length
 
     def skipItem(self, offset: int, order: str, explicit: bool, depth: int) -> int:
@@ -299,7 +311,7 @@ class _Reader:
         try:
             return headerValuesFrom(pydicom.dcmread(self.name, stop_before_pixels=True, specific_tags=list(_WANTED)))
         except Exception as error:
-            raise self.fail(f"deflated file can't be read: {error}") from error
+            raise self.fail(_("deflated file can't be read: {error}").format(error=error)) from error
 
 
 _WANTED = frozenset(TEXT_TAGS) | frozenset(DOUBLE_TAGS)

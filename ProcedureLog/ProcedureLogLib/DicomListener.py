@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from TranslatedText.Translation import tr as _
+
 from .DicomHeader import DamagedDicom, readHeaderBytes
 from .DoseReport import SR_CLASS_PREFIX, NotADoseReport, doseReportFrom
 from .LivePasses import LivePasses, LiveReporter, LiveState
@@ -54,7 +56,7 @@ class DicomListener:
             from pynetdicom import AE, AllStoragePresentationContexts, evt
         except ImportError as error:
             raise RuntimeError(
-                "The DICOM listener needs pynetdicom ('pip install pynetdicom'); inside Slicer use its DICOM listener"
+                _("The DICOM listener needs pynetdicom ('pip install pynetdicom'); inside Slicer use its DICOM listener")
             ) from error
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -69,7 +71,11 @@ class DicomListener:
             self._server = entity.start_server((self.address, self.port), block=False, evt_handlers=[(evt.EVT_C_STORE, self._store)])
         except OSError as error:
             self._stopReporter()
-            raise RuntimeError(f"The DICOM listener can't use {self.address}:{self.port}: {error}; choose another port") from error
+            raise RuntimeError(
+                _("The DICOM listener can't use {address}:{port}: {error}; choose another port").format(
+                    address=self.address, port=self.port, error=error
+                )
+            ) from error
         self.port = self._server.server_address[1]
 
     def stop(self) -> None:
@@ -140,5 +146,5 @@ class DicomListener:
         self.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *_unused: object) -> None:
         self.stop()

@@ -12,6 +12,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from TranslatedText.Translation import tr as _
+
 from .DicomTime import parseDateTime
 from .DoseUnits import dlpInMGyCm, doseInMGy
 
@@ -116,7 +118,7 @@ def _quantity(container: Any, code: str, convert: Any, warnings: list[str]) -> f
 def _length(value: float, unit: str) -> float:
     scale = {"mm": 1.0, "cm": 10.0, "m": 1000.0}.get(unit.strip().lower())
     if scale is None or not 0 <= value * scale <= 5000:
-        raise ValueError(f"Scanning length of {value} {unit} is impossible")
+        raise ValueError(_("Scanning length of {value} {unit} is impossible").format(value=value, unit=unit))
     return value * scale
 
 
@@ -135,7 +137,7 @@ def readDoseReport(path: str | Path) -> DoseReport:
     try:
         dataset = pydicom.dcmread(path, stop_before_pixels=True)
     except Exception as error:
-        raise ValueError(f"{path}: can't be read as DICOM: {error}") from error
+        raise ValueError(_("{path}: can't be read as DICOM: {error}").format(path=path, error=error)) from error
     return doseReportFrom(dataset, str(path))
 
 
@@ -145,10 +147,10 @@ def doseReportFrom(dataset: Any, path: str = "") -> DoseReport:
     try:
         isReport = _code(dataset) == "113701" and any(_children(dataset, "113811"))
     except Exception as error:
-        raise ValueError(f"{path}: the content of the report is damaged: {error}") from error
+        raise ValueError(_("{path}: the content of the report is damaged: {error}").format(path=path, error=error)) from error
     if not isReport:
         kind = "a structured report, but no CT radiation dose report" if sopClass.startswith(SR_CLASS_PREFIX) else "no structured report"
-        raise NotADoseReport(f"{path or 'the data set'} is {kind}; it is not used for dose")
+        raise NotADoseReport(_("{path} is {kind}; it is not used for dose").format(path=path or "the data set", kind=kind))
     warnings: list[str] = []
     total: float | None = None
     eventTotal: int | None = None
@@ -227,7 +229,7 @@ def mergeDoseReports(reports: Iterable[DoseReport]) -> tuple[StudyDose, ...]:
     for report in reports:
         byStudy.setdefault((report.patientId, report.studyUid or report.sopInstanceUid), []).append(report)
     merged: list[StudyDose] = []
-    for (_, studyUid), group in byStudy.items():
+    for (_unused, studyUid), group in byStudy.items():
         group.sort(key=lambda report: (len(report.events), report.contentText))
         latest = group[-1]
         events: dict[str, IrradiationEvent] = {}

@@ -6,6 +6,8 @@ import math
 import re
 from dataclasses import dataclass
 
+from TranslatedText.Translation import tr as _
+
 
 @dataclass(frozen=True)
 class DoseFactor:
@@ -16,9 +18,13 @@ class DoseFactor:
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.kMSvPerMGyCm) and 0 < self.kMSvPerMGyCm < 1):
-            raise ValueError(f"k factor {self.kMSvPerMGyCm} mSv/(mGy·cm) is not plausible; adult trunk is about 0.015")
+            raise ValueError(
+                _("k factor {kMSvPerMGyCm} mSv/(mGy·cm) is not plausible; adult trunk is about 0.015").format(
+                    kMSvPerMGyCm=self.kMSvPerMGyCm
+                )
+            )
         if not self.source.strip():
-            raise ValueError("A k factor needs its source (publication, table, region)")
+            raise ValueError(_("A k factor needs its source (publication, table, region)"))
 
     def effectiveDoseMSv(self, dlpMGyCm: float) -> float:
         return dlpMGyCm * self.kMSvPerMGyCm
@@ -64,7 +70,9 @@ _DLP_UNITS = {dose + length: a * b for dose, a in _DOSE_SCALE.items() for length
 def _scaled(value: float, unit: str, table: dict[str, float], what: str, wanted: str) -> float:
     scale = table.get(_plain(unit))
     if scale is None:
-        raise ValueError(f"'{unit}' is not a unit of {what}; expected {wanted} or another spelling of it")
+        raise ValueError(
+            _("'{unit}' is not a unit of {what}; expected {wanted} or another spelling of it").format(unit=unit, what=what, wanted=wanted)
+        )
     if not math.isfinite(value) or value < 0:
-        raise ValueError(f"{what} of {value} {unit} is impossible; correct the entry")
+        raise ValueError(_("{what} of {value} {unit} is impossible; correct the entry").format(what=what, value=value, unit=unit))
     return value * scale

@@ -9,6 +9,8 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
+from TranslatedText.Translation import tr as _
+
 from .RankTest import midRanks
 
 PAIR_LIMIT = 4_000_000
@@ -29,7 +31,7 @@ class EffectSize:
 def _clean(values: npt.ArrayLike, what: str) -> FloatArray:
     data = np.sort(np.asarray(values, float).ravel())
     if len(data) == 0 or not np.isfinite(data).all():
-        raise ValueError(f"{what} needs at least one finite value in each group")
+        raise ValueError(_("{what} needs at least one finite value in each group").format(what=what))
     return data
 
 
@@ -43,7 +45,7 @@ def hodgesLehmannShift(first: npt.ArrayLike, second: npt.ArrayLike, confidence: 
     pairs = len(a) * len(b)
     z = NormalDist().inv_cdf(0.5 + confidence / 2)
     total = len(a) + len(b)
-    _, counts = np.unique(midRanks(np.concatenate((a, b))), return_counts=True)
+    _unused, counts = np.unique(midRanks(np.concatenate((a, b))), return_counts=True)
     ties = float((counts.astype(float) ** 3 - counts).sum())
     deviation = math.sqrt(max(pairs / 12 * (total + 1 - ties / (total * (total - 1))), 0.0)) if total > 1 else 0.0
     lower = max(0, math.floor(pairs / 2 - z * deviation - 0.5))
@@ -64,7 +66,7 @@ def _differenceAt(a: FloatArray, b: FloatArray, index: int) -> float:
     low, high = float(b[0] - a[-1]), float(b[-1] - a[0])
     if _countUpTo(a, b, low) > index:
         return low
-    for _ in range(200):
+    for _unused in range(200):
         middle = (low + high) / 2
         if middle in (low, high):
             break

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from TranslatedText.Translation import tr as _
+
 from .WholeFile import writeWhole
 
 ENCAPSULATED_PDF = "1.2.840.10008.5.1.4.1.1.104.1"
@@ -36,9 +38,9 @@ def encapsulatePdf(pdf: bytes, patient: ArchivePatient, title: str, created: dat
     from pydicom.uid import UID, generate_uid
 
     if not pdf.startswith(b"%PDF"):
-        raise ValueError("Only a PDF can be encapsulated; write the PDF report first")
+        raise ValueError(_("Only a PDF can be encapsulated; write the PDF report first"))
     if not patient.patientId.strip():
-        raise ValueError("The archive needs the patient's ID; it isn't in the identity file of this case")
+        raise ValueError(_("The archive needs the patient's ID; it isn't in the identity file of this case"))
     dataset = Dataset()
     dataset.SpecificCharacterSet = "ISO_IR 192"
     dataset.SOPClassUID = ENCAPSULATED_PDF

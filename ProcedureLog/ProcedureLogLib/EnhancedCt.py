@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from TranslatedText.Translation import tr as _
+
 from .DicomHeader import DamagedDicom, DicomHeader
 
 ENHANCED_CLASSES = ("1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")
@@ -29,7 +31,7 @@ def withFunctionalGroups(header: DicomHeader) -> DicomHeader:
         values = dict(header.values)
         values.update(_found(groups))
     except Exception as error:
-        raise DamagedDicom(f"{header.path}: the functional groups can't be read: {error}") from error
+        raise DamagedDicom(_("{path}: the functional groups can't be read: {error}").format(path=header.path, error=error)) from error
     return replace(header, values=values)
 
 

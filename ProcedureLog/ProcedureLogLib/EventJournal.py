@@ -10,6 +10,8 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from TranslatedText.Translation import tr as _
+
 
 @dataclass(frozen=True)
 class JournalContent:
@@ -51,10 +53,10 @@ class EventJournal:
                 if self._endsInsideLine():
                     data = b"\n" + data
             if os.write(self._descriptor, data) != len(data):
-                raise OSError("only part of the line could be written")
+                raise OSError(_("only part of the line could be written"))
             self.failure = ""
         except OSError as error:
-            self.failure = f"The second copy {self.path.name} could not be written: {error}"
+            self.failure = _("The second copy {name} could not be written: {error}").format(name=self.path.name, error=error)
             self.close()
 
     def _endsInsideLine(self) -> bool:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from TranslatedText.Translation import tr as _
+
 TABLE_LIMIT = 2_000_000
 """Beyond this many tables with the same margins the p-value is estimated by drawing tables."""
 DRAWS = 100_000
@@ -38,9 +40,9 @@ def fisherTest(table: npt.ArrayLike) -> FisherTest:
     """Test a table of counts (rows × columns). Raises ValueError for negative or fractional counts or an empty table."""
     counts = np.asarray(table, float)
     if counts.ndim != 2 or counts.size == 0:
-        raise ValueError("Fisher's test needs a table of rows and columns")
+        raise ValueError(_("Fisher's test needs a table of rows and columns"))
     if (counts < 0).any() or not np.array_equal(counts, np.floor(counts)):
-        raise ValueError("Fisher's test needs whole, non-negative counts")
+        raise ValueError(_("Fisher's test needs whole, non-negative counts"))
     whole = counts.astype(np.int64)
     shown = tuple(tuple(int(value) for value in row) for row in whole)
     used = whole[whole.sum(1) > 0][:, whole.sum(0) > 0]
@@ -107,7 +109,7 @@ def _manyRowTables(rows: IntArray, columns: IntArray) -> npt.NDArray[np.float64]
                 if size > TABLE_LIMIT // 4:
                     return None
         states = {state: np.concatenate(parts) for state, parts in following.items()}
-    final = states[tuple(0 for _ in rows)]
+    final = states[tuple(0 for _unused in rows)]
     return final - (logs[total] - sum(logs[int(row)] for row in rows))
 
 
@@ -129,7 +131,7 @@ def _drawnTables(table: IntArray) -> Iterator[npt.NDArray[np.float64]]:
     rows, columns = table.sum(1), table.sum(0)
     logs = _logFactorials(int(table.sum()))
     fixed = logs[rows].sum() + logs[columns].sum() - logs[int(table.sum())]
-    for _ in range(10):
+    for _unused in range(10):
         block = DRAWS // 10
         left = np.repeat(columns[None, :], block, axis=0)
         spent = np.zeros(block)

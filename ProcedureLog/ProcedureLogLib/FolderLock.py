@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from TranslatedText.Translation import tr as _
+
 LOCK_FILE = "procedure.lock"
 
 
@@ -20,7 +22,11 @@ def folderLock(folder: Path, timeoutSec: float) -> Iterator[None]:
         end = time.monotonic() + timeoutSec
         while not _tryLock(descriptor):
             if time.monotonic() > end:
-                raise RuntimeError(f"Another program has been opening {folder} for {timeoutSec:g} s; close it, then try again")
+                raise RuntimeError(
+                    _("Another program has been opening {folder} for {timeoutSec:g} s; close it, then try again").format(
+                        folder=folder, timeoutSec=timeoutSec
+                    )
+                )
             time.sleep(0.02)
         yield
     finally:

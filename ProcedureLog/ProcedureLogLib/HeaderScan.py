@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
+from TranslatedText.Translation import tr as _
+
 from .DicomHeader import DamagedDicom, DicomHeader, readHeader
 from .EnhancedCt import isEnhanced, withFunctionalGroups
 
@@ -52,7 +54,7 @@ def filesUnder(place: str | Path | Iterable[str | Path]) -> list[str]:
         elif os.path.exists(name):
             found.append(name)
         else:
-            raise FileNotFoundError(f"{name} does not exist")
+            raise FileNotFoundError(_("{name} does not exist").format(name=name))
     return found
 
 

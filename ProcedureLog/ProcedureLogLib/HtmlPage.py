@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
+from TranslatedText.Translation import tr as _
+
 STYLE = """
 :root{color-scheme:light}
 body{font:15px/1.5 Helvetica,Arial,sans-serif;color:#1f2933;background:#fff;max-width:960px;margin:2em auto;padding:0 1em}
@@ -61,7 +63,7 @@ def htmlFigure(picture: str | Path | bytes, caption: str) -> str:
     elif data.startswith(b"\xff\xd8"):
         kind = "jpeg"
     else:
-        raise ValueError(f"The picture '{caption}' is neither PNG nor JPEG")
+        raise ValueError(_("The picture '{caption}' is neither PNG nor JPEG").format(caption=caption))
     source = f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
     return f"<figure><img alt='{escape(caption, quote=True)}' src='{source}'><figcaption>{escape(caption)}</figcaption></figure>"
 

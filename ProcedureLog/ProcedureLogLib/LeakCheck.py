@@ -16,6 +16,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from TranslatedText.Translation import tr as _
+
 from .DicomIdentifiers import Identifier, IdentifierKind
 
 DEEPEST = 5
@@ -50,10 +52,15 @@ class LeakReport:
         return not self.leaks and not self.notRead
 
     def text(self) -> str:
-        head = f"{self.identifierCount} identifiers looked for in {self.fileCount} files ({self.partCount} parts): "
+        head = _("{identifierCount} identifiers looked for in {fileCount} files ({partCount} parts): ").format(
+            identifierCount=self.identifierCount, fileCount=self.fileCount, partCount=self.partCount
+        )
         if self.isClean:
-            return head + "none found."
-        lines = [head + f"{len(self.leaks)} found, {len(self.notRead)} parts not readable."]
+            return head + _("none found.")
+        lines = [
+            head
+            + _("{leakCount} found, {notReadCount} parts not readable.").format(leakCount=len(self.leaks), notReadCount=len(self.notRead))
+        ]
         lines += [leak.text() for leak in self.leaks] + [f"not readable: {name}" for name in self.notRead]
         return "\n".join(lines)
 
@@ -132,10 +139,10 @@ def checkLeaks(places: Iterable[str | Path], identifiers: Iterable[Identifier]) 
     for path, shown in _files(places):
         files += 1
         for identifier in searcher.search(shown.encode("utf-8")):
-            leaks.setdefault((f"name of {shown}", identifier), Leak("the name of a file", identifier))
+            leaks.setdefault((f"name of {shown}", identifier), Leak(_("the name of a file"), identifier))
         try:
             if path.stat().st_size > LARGEST_BYTES:
-                raise ValueError("too large to search")
+                raise ValueError(_("too large to search"))
             data = path.read_bytes()
         except (OSError, ValueError) as error:
             notRead.append(f"{shown}: {error}")
@@ -157,7 +164,7 @@ def _files(places: Iterable[str | Path]) -> Iterator[tuple[Path, str]]:
         elif place.exists():
             yield place, place.name
         else:
-            raise FileNotFoundError(f"{place} does not exist and can't be checked")
+            raise FileNotFoundError(_("{place} does not exist and can't be checked").format(place=place))
 
 
 def _parts(place: str, data: bytes, depth: int, notRead: list[str]) -> Iterator[tuple[str, bytes]]:
@@ -181,7 +188,7 @@ def _parts(place: str, data: bytes, depth: int, notRead: list[str]) -> Iterator[
         try:
             inner = base64.b64decode(match.group(1))
         except (binascii.Error, ValueError):
-            notRead.append(f"{place}: embedded data {number} is no base64")
+            notRead.append(_("{place}: embedded data {number} is no base64").format(place=place, number=number))
             continue
         yield from _parts(f"{place}:embedded {number}", inner, depth + 1, notRead)
 
@@ -192,7 +199,7 @@ def _zipParts(place: str, data: bytes, depth: int, notRead: list[str]) -> Iterat
             for entry in archive.infolist():
                 yield f"{place}:name of member", entry.filename.encode("utf-8")
                 if entry.file_size > LARGEST_BYTES:
-                    notRead.append(f"{place}:{entry.filename}: too large to search")
+                    notRead.append(_("{place}:{filename}: too large to search").format(place=place, filename=entry.filename))
                 elif not entry.is_dir():
                     yield from _parts(f"{place}:{entry.filename}", archive.read(entry), depth + 1, notRead)
     except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError) as error:

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from TranslatedText.Translation import tr as _
+
 
 @dataclass(frozen=True)
 class LearningCurve:
@@ -35,7 +37,7 @@ def timeCusum(values: npt.ArrayLike, target: float | None = None, operator: str 
     data = np.asarray(values, float).ravel()
     present = data[np.isfinite(data)]
     if len(present) == 0:
-        raise ValueError(f"Operator '{operator}' has no value for a learning curve")
+        raise ValueError(_("Operator '{operator}' has no value for a learning curve").format(operator=operator))
     goal = float(present.mean()) if target is None else float(target)
     how = "mean of the operator" if target is None else "target set"
     curve = tuple(float(value) for value in np.cumsum(present - goal))
@@ -55,7 +57,7 @@ def failureCusum(
     if not 0 < acceptable < unacceptable < 1 or not 0 < alpha < 1 or not 0 < beta < 1:
         raise ValueError("Failure rates must be 0 < acceptable < unacceptable < 1, errors between 0 and 1")
     if len(present) == 0 or not np.isin(present, (0.0, 1.0)).all():
-        raise ValueError(f"Operator '{operator}' needs outcomes of 1 (failure) or 0 (success)")
+        raise ValueError(_("Operator '{operator}' needs outcomes of 1 (failure) or 0 (success)").format(operator=operator))
     p = math.log(unacceptable / acceptable)
     q = math.log((1 - acceptable) / (1 - unacceptable))
     s = q / (p + q)

@@ -10,6 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from TranslatedText.Translation import tr as _
+
 from .Clock import Duration
 from .LogTable import TABLE_COLUMNS, rows
 from .ProcedureEvent import ProcedureEvent, eventFromJson, eventToJson
@@ -71,12 +73,12 @@ def readCaseJson(path: str | Path) -> tuple[ProcedureEvent, ...]:
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
         if content.get("format") != FORMAT:
-            raise ValueError("the format is not 'procedure-log'")
+            raise ValueError(_("the format is not 'procedure-log'"))
         if int(content["version"]) > FORMAT_VERSION:
-            raise ValueError(f"version {content['version']} is newer than this program")
+            raise ValueError(_("version {content} is newer than this program").format(content=content["version"]))
         return tuple(eventFromJson(entry) for entry in content["revisions"])
     except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise ValueError(f"{path} is no exported case: {error}") from error
+        raise ValueError(_("{path} is no exported case: {error}").format(path=path, error=error)) from error
 
 
 def csvText(header: Iterable[str], lines: Iterable[Iterable[object]]) -> str:

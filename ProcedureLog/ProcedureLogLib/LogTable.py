@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 
+from TranslatedText.Translation import tr as _
+
 from .ProcedureEvent import ProcedureEvent, eventFromJson, eventToJson
 
 TABLE_COLUMNS = ("Sequence", "Revision", "Time", "Clock", "Kind", "Source", "Text", "Values", "Author", "Reason", "Withdrawn", "Entry")
@@ -41,7 +43,7 @@ def eventsFromRows(table: Iterable[Sequence[str]], columns: Sequence[str] = TABL
     Raises ValueError when the column 'Entry' is missing or a row is damaged, naming the row.
     """
     if "Entry" not in columns:
-        raise ValueError("This table holds no procedure log: its column 'Entry' is missing")
+        raise ValueError(_("This table holds no procedure log: its column 'Entry' is missing"))
     place = list(columns).index("Entry")
     events = []
     for number, row in enumerate(table, 1):
@@ -49,7 +51,7 @@ def eventsFromRows(table: Iterable[Sequence[str]], columns: Sequence[str] = TABL
             entry: Mapping[str, object] = json.loads(row[place])
             events.append(eventFromJson(entry))
         except (ValueError, IndexError, AttributeError) as error:
-            raise ValueError(f"Row {number} of the log table is damaged: {error}") from error
+            raise ValueError(_("Row {number} of the log table is damaged: {error}").format(number=number, error=error)) from error
     return tuple(events)
 
 

@@ -8,6 +8,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from TranslatedText.Translation import tr as _
+
 from .Cohort import CohortTable
 from .CohortReport import Columns, curveDrawings, groupDrawings, sampleSizeRows, tableHeader, tableRows
 from .ProcedureRecord import ProcedureRecord
@@ -25,7 +27,7 @@ def _need() -> None:
     try:
         import reportlab  # noqa: F401
     except ImportError as error:
-        raise RuntimeError("The PDF report needs 'pip install reportlab'; the HTML report needs nothing and prints to PDF") from error
+        raise RuntimeError(_("The PDF report needs 'pip install reportlab'; the HTML report needs nothing and prints to PDF")) from error
 
 
 def drawingOf(source: SvgDrawing, width: float) -> Any:
@@ -196,7 +198,7 @@ def procedureReportPdf(record: ProcedureRecord, pictures: Mapping[str, str | Pat
     story = _Story(f"Procedure {record.pseudonym}", subtitle)
     story.heading("Key figures")
     figures = keyFigures(record)
-    story.table([name for _, name in figures], [[value for value, _ in figures]], [1] * len(figures))
+    story.table([name for _unused, name in figures], [[value for value, _unused in figures]], [1] * len(figures))
     for warning in record.warnings:
         story.paragraph(f"Check: {warning}", story.head)
     story.heading("Timeline")

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from TranslatedText.Translation import tr as _
+
 GROUPS = ("fusion", "control")
 SIDES = ("left", "right", "bilateral")
 LEVELS = ("L1-L2", "L2-L3", "L3-L4", "L4-L5", "L5-S1")
@@ -77,19 +79,25 @@ def checkDetail(name: str, value: Any) -> str:
     if field is None or value is None:
         return ""
     if field.kind == "choice" and value not in field.choices:
-        raise ValueError(f"{field.label} is '{value}'; possible are {', '.join(field.choices)}")
+        raise ValueError(
+            _("{label} is '{value}'; possible are {names}").format(label=field.label, value=value, names=", ".join(field.choices))
+        )
     if field.kind in ("number", "integer"):
         return _checkNumber(field, value)
     if field.kind == "text" and not isinstance(value, str):
-        raise ValueError(f"{field.label} must be text, not {type(value).__name__}")
+        raise ValueError(_("{label} must be text, not {name}").format(label=field.label, name=type(value).__name__))
     return ""
 
 
 def _checkNumber(field: DetailField, value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise ValueError(f"{field.label} must be a number, not '{value}'")
+        raise ValueError(_("{label} must be a number, not '{value}'").format(label=field.label, value=value))
     if not field.low <= value <= field.high:
-        raise ValueError(f"{field.label} of {value:g} {field.unit} is impossible ({field.low:g} to {field.high:g}); correct the entry")
+        raise ValueError(
+            _("{label} of {value:g} {unit} is impossible ({low:g} to {high:g}); correct the entry").format(
+                label=field.label, value=value, unit=field.unit, low=field.low, high=field.high
+            )
+        )
     if not field.usualLow <= value <= field.usualHigh:
         return f"{field.label} of {value:g} {field.unit} is unusual; check the entry"
     return ""
@@ -101,7 +109,11 @@ def checkInjection(values: Mapping[str, Any]) -> str:
     if volume is None:
         return "injection without a volume"
     if isinstance(volume, bool) or not isinstance(volume, (int, float)) or not math.isfinite(volume) or not 0 <= volume <= VOLUME_LIMIT_ML:
-        raise ValueError(f"An injected volume of '{volume}' mL is impossible (0 to {VOLUME_LIMIT_ML:g}); correct the entry")
+        raise ValueError(
+            _("An injected volume of '{volume}' mL is impossible (0 to {volumeLimitMl:g}); correct the entry").format(
+                volume=volume, volumeLimitMl=VOLUME_LIMIT_ML
+            )
+        )
     return f"injection of {volume:g} mL is unusual; check the entry" if volume > VOLUME_USUAL_ML else ""
 
 
@@ -109,6 +121,8 @@ def checkGrade(grading: str, grade: str) -> None:
     """Raises ValueError when the grade isn't one of the named grading."""
     grades = GRADINGS.get(grading)
     if grades is None:
-        raise ValueError(f"Unknown grading '{grading}'; known are {', '.join(GRADINGS)}")
+        raise ValueError(_("Unknown grading '{grading}'; known are {names}").format(grading=grading, names=", ".join(GRADINGS)))
     if grade not in grades:
-        raise ValueError(f"'{grade}' is no grade of {grading}; possible are {', '.join(grades)}")
+        raise ValueError(
+            _("'{grade}' is no grade of {grading}; possible are {names}").format(grade=grade, grading=grading, names=", ".join(grades))
+        )

@@ -10,6 +10,8 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Any
 
+from TranslatedText.Translation import tr as _
+
 from .Clock import ClockTime
 
 
@@ -111,7 +113,9 @@ def eventFromJson(entry: Mapping[str, Any]) -> ProcedureEvent:
             sequence=int(entry["sequence"]),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"Log entry {str(entry.get('eventId', '?'))!r} can't be read: {error!r}") from error
+        raise ValueError(
+            _("Log entry {eventId!r} can't be read: {error!r}").format(eventId=str(entry.get("eventId", "?")), error=error)
+        ) from error
 
 
 def checkedValues(values: Mapping[str, Any]) -> str:
@@ -119,4 +123,6 @@ def checkedValues(values: Mapping[str, Any]) -> str:
     try:
         return json.dumps(dict(values), allow_nan=False, ensure_ascii=False, sort_keys=True)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"The values of a log entry must be plain JSON (text, finite numbers, lists): {error}") from error
+        raise ValueError(
+            _("The values of a log entry must be plain JSON (text, finite numbers, lists): {error}").format(error=error)
+        ) from error

@@ -18,6 +18,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from TranslatedText.Translation import tr as _
+
 from .CaseIdentity import CaseIdentity, IdentityRemoved, createIdentity, readIdentity, removeIdentity, writeIdentity
 from .Clock import ClockTime, workstationNow
 from .EventJournal import EventJournal
@@ -80,7 +82,11 @@ class ProcedureStore:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise RuntimeError(f"The case folder {self.folder} can't be made: {error}; choose a folder you may write to") from error
+            raise RuntimeError(
+                _("The case folder {folder} can't be made: {error}; choose a folder you may write to").format(
+                    folder=self.folder, error=error
+                )
+            ) from error
         self._timeoutSec = timeoutSec
         self._lock = threading.RLock()
         self.databasePath = self.folder / DATABASE_FILE
@@ -92,7 +98,11 @@ class ProcedureStore:
                 self._connection = self._connect()
                 self.identity = self._openIdentity(identity, isNew)
         except (sqlite3.Error, OSError) as error:
-            raise RuntimeError(f"The log in {self.folder} can't be opened: {error}; check that the folder may be written to") from error
+            raise RuntimeError(
+                _("The log in {folder} can't be opened: {error}; check that the folder may be written to").format(
+                    folder=self.folder, error=error
+                )
+            ) from error
         self.pseudonym = self._meta("pseudonym")
         self.caseId = self._meta("caseId")
 
@@ -109,11 +119,19 @@ class ProcedureStore:
         with self._transaction():
             version = self._meta("schemaVersion")
             if version and int(version) > SCHEMA_VERSION:
-                raise RuntimeError(f"The log in {self.folder} was written by a newer version ({version}); update this program to open it")
+                raise RuntimeError(
+                    _("The log in {folder} was written by a newer version ({version}); update this program to open it").format(
+                        folder=self.folder, version=version
+                    )
+                )
             found = readIdentity(self.folder)
             pseudonym = self._meta("pseudonym")
             if given is not None and found is not None and given.pseudonym != found.pseudonym:
-                raise RuntimeError(f"{self.folder} already holds case '{found.pseudonym}'; choose another folder for '{given.pseudonym}'")
+                raise RuntimeError(
+                    _("{folder} already holds case '{pseudonym}'; choose another folder for '{pseudonym2}'").format(
+                        folder=self.folder, pseudonym=found.pseudonym, pseudonym2=given.pseudonym
+                    )
+                )
             named = self._readCaseFile()
             if found is None and not named and not pseudonym and isNew:
                 found = given or createIdentity()
@@ -283,8 +301,10 @@ class ProcedureStore:
         except sqlite3.Error as error:
             self._journal.forget()
             raise EventNotStored(
-                f"The event was NOT stored in {self.folder}: {error}. "
-                "Free space on the disk or close the other program, then repeat the entry."
+                _(
+                    "The event was NOT stored in {folder}: {error}. "
+                    "Free space on the disk or close the other program, then repeat the entry."
+                ).format(folder=self.folder, error=error)
             ) from error
         except BaseException:
             self._journal.forget()
@@ -300,7 +320,7 @@ class ProcedureStore:
             "SELECT entry FROM revisions WHERE eventId = ? ORDER BY revision DESC LIMIT 1", (eventId,)
         ).fetchone()
         if row is None:
-            raise KeyError(f"The log of case '{self.pseudonym}' has no entry '{eventId}'")
+            raise KeyError(_("The log of case '{pseudonym}' has no entry '{eventId}'").format(pseudonym=self.pseudonym, eventId=eventId))
         return eventFromJson(json.loads(row[0]))
 
     def events(self, withdrawn: bool = False) -> tuple[ProcedureEvent, ...]:
@@ -339,7 +359,9 @@ class ProcedureStore:
         return self.identity.shift
 
     def _closedText(self) -> str:
-        return f"The identity file of case '{self.pseudonym}' was deleted: the case is anonymous and takes no new times"
+        return _("The identity file of case '{pseudonym}' was deleted: the case is anonymous and takes no new times").format(
+            pseudonym=self.pseudonym
+        )
 
     def removeIdentity(self) -> bool:
         """Delete the identity file: the case is anonymous from now on."""
@@ -353,7 +375,7 @@ class ProcedureStore:
     def __enter__(self) -> ProcedureStore:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *_unused: object) -> None:
         self.close()
 
 

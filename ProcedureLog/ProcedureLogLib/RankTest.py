@@ -13,6 +13,8 @@ from enum import Enum
 import numpy as np
 import numpy.typing as npt
 
+from TranslatedText.Translation import tr as _
+
 EXACT_CELL_LIMIT = 60_000_000
 """Largest table (members × rank sums × samples) of the exact distribution that is still worked out, about a second."""
 
@@ -64,11 +66,11 @@ def rankTest(first: npt.ArrayLike, second: npt.ArrayLike, variant: RankVariant =
     a = np.asarray(first, float).ravel()
     b = np.asarray(second, float).ravel()
     if len(a) == 0 or len(b) == 0:
-        raise ValueError("The Mann-Whitney test needs at least one value in each group")
+        raise ValueError(_("The Mann-Whitney test needs at least one value in each group"))
     if not (np.isfinite(a).all() and np.isfinite(b).all()):
-        raise ValueError("The Mann-Whitney test takes finite numbers only; leave missing values out first")
+        raise ValueError(_("The Mann-Whitney test takes finite numbers only; leave missing values out first"))
     ranks = midRanks(np.concatenate((a, b)))
-    _, counts = np.unique(ranks, return_counts=True)
+    _unused, counts = np.unique(ranks, return_counts=True)
     tieSum = sum(count**3 - count for count in (int(each) for each in counts if each > 1))
     rankSum = float(ranks[: len(a)].sum())
     u = rankSum - len(a) * (len(a) + 1) / 2

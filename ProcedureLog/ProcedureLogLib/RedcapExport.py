@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from TranslatedText.Translation import tr as _
+
 from .LogExport import csvText
 from .ProcedureDetails import FIELD_BY_NAME
 from .ProcedureSummary import ALL_COLUMNS, COLUMN_BY_NAME, NUMBER_COLUMNS
@@ -100,7 +102,11 @@ def importRows(summaries: Iterable[Mapping[str, Any]]) -> list[tuple[str, ...]]:
                 cells.append("")
             elif choices:
                 if value not in choices:
-                    raise ValueError(f"Record {summary.get('caseId')}: '{value}' is no choice of {column} ({', '.join(choices)})")
+                    raise ValueError(
+                        _("Record {caseId}: '{value}' is no choice of {column} ({names})").format(
+                            caseId=summary.get("caseId"), value=value, column=column, names=", ".join(choices)
+                        )
+                    )
                 cells.append(str(choices.index(value) + 1))
             else:
                 cells.append(f"{value:.10g}" if isinstance(value, float) else str(value))

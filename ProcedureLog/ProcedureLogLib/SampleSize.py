@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from statistics import NormalDist
 
+from TranslatedText.Translation import tr as _
+
 WILCOXON_WORST_EFFICIENCY = 0.864
 """Least asymptotic relative efficiency of the Mann-Whitney against the t test for any shift alternative (Hodges and Lehmann 1956)."""
 
@@ -28,9 +30,9 @@ class SampleSize:
 def _check(power: float, alpha: float, ratio: float, dropout: float) -> float:
     """z of alpha/2 + z of the power. Raises ValueError for settings outside their range."""
     if not (0 < alpha < 1 and 0 < power < 1 and ratio > 0 and 0 <= dropout < 1):
-        raise ValueError("alpha and power lie between 0 and 1, ratio above 0, dropout from 0 to below 1")
+        raise ValueError(_("alpha and power lie between 0 and 1, ratio above 0, dropout from 0 to below 1"))
     if power <= alpha:
-        raise ValueError("The power must be larger than alpha")
+        raise ValueError(_("The power must be larger than alpha"))
     return NormalDist().inv_cdf(1 - alpha / 2) + NormalDist().inv_cdf(power)
 
 
@@ -49,7 +51,7 @@ def sampleSizeSuperiority(
     """
     z = _check(power, alpha, ratio, dropout)
     if not 0 <= probability <= 1 or abs(probability - 0.5) < 1e-6:
-        raise ValueError("The probability of superiority must lie in 0..1 and differ from 0.5")
+        raise ValueError(_("The probability of superiority must lie in 0..1 and differ from 0.5"))
     share = 1 / (1 + ratio)
     total = z**2 / (12 * share * (1 - share) * (probability - 0.5) ** 2)
     return _sizes(total * share, ratio, dropout, f"Mann-Whitney, Noether 1987, P(superiority) = {probability:.2f}")
@@ -61,7 +63,7 @@ def sampleSizeMeans(
     """Difference of means by the Mann-Whitney test: t test formula with Guenther's correction, over the worst efficiency."""
     z = _check(power, alpha, ratio, dropout)
     if not difference or sdFirst <= 0 or sdSecond <= 0:
-        raise ValueError("The difference must not be 0 and both SDs must be above 0")
+        raise ValueError(_("The difference must not be 0 and both SDs must be above 0"))
     n = z**2 * (sdFirst**2 + sdSecond**2 / ratio) / difference**2 + NormalDist().inv_cdf(1 - alpha / 2) ** 2 / 4
     method = (
         f"difference {difference:g} with SD {sdFirst:g} and {sdSecond:g}, t test with Guenther's correction / {WILCOXON_WORST_EFFICIENCY}"
@@ -75,7 +77,7 @@ def sampleSizeProportions(
     """Two proportions by Fisher's exact test: normal formula with the continuity correction of Fleiss (1980)."""
     z = _check(power, alpha, ratio, dropout)
     if not (0 <= first <= 1 and 0 <= second <= 1) or first == second:
-        raise ValueError("Both proportions lie in 0..1 and must differ")
+        raise ValueError(_("Both proportions lie in 0..1 and must differ"))
     zAlpha = NormalDist().inv_cdf(1 - alpha / 2)
     zBeta = z - zAlpha
     pooled = (first + ratio * second) / (1 + ratio)

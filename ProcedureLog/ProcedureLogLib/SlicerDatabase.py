@@ -9,6 +9,8 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
+from TranslatedText.Translation import tr as _
+
 DATABASE_NAME = "ctkDICOM.sql"
 
 
@@ -28,13 +30,13 @@ def _open(place: str | Path) -> tuple[sqlite3.Connection, Path]:
     path = Path(place)
     path = path / DATABASE_NAME if path.is_dir() else path
     if not path.exists():
-        raise FileNotFoundError(f"{path} does not exist; give the folder of Slicer's DICOM database")
+        raise FileNotFoundError(_("{path} does not exist; give the folder of Slicer's DICOM database").format(path=path))
     return sqlite3.connect(f"file:{path.as_posix()}?mode=ro", uri=True, timeout=10.0), path.parent
 
 
 def databaseStudies(place: str | Path) -> tuple[DatabaseStudy, ...]:
     """Studies of the database, newest first. Raises FileNotFoundError, or ValueError when the file is no such database."""
-    connection, _ = _open(place)
+    connection, _unused = _open(place)
     try:
         found = connection.execute(
             "SELECT t.StudyInstanceUID, p.PatientID, p.PatientsName, t.StudyDate, t.StudyDescription, COUNT(i.SOPInstanceUID)"
@@ -42,7 +44,7 @@ def databaseStudies(place: str | Path) -> tuple[DatabaseStudy, ...]:
             " JOIN Images i ON i.SeriesInstanceUID = s.SeriesInstanceUID GROUP BY t.StudyInstanceUID ORDER BY t.StudyDate DESC, 1"
         ).fetchall()
     except sqlite3.Error as error:
-        raise ValueError(f"{place} is no DICOM database of Slicer: {error}") from error
+        raise ValueError(_("{place} is no DICOM database of Slicer: {error}").format(place=place, error=error)) from error
     finally:
         connection.close()
     return tuple(
@@ -72,9 +74,9 @@ def databaseFiles(place: str | Path, studyUid: str, modalities: tuple[str, ...] 
             (studyUid, *modalities),
         ).fetchall()
     except sqlite3.Error as error:
-        raise ValueError(f"{place} is no DICOM database of Slicer: {error}") from error
+        raise ValueError(_("{place} is no DICOM database of Slicer: {error}").format(place=place, error=error)) from error
     finally:
         connection.close()
     if not rows:
-        raise ValueError(f"The DICOM database holds no {' or '.join(modalities)} file of this study")
+        raise ValueError(_("The DICOM database holds no {names} file of this study").format(names=" or ".join(modalities)))
     return [str(folder / name) for (name,) in rows]

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from TranslatedText.Translation import tr as _
+
 from .EventJournal import EventJournal
 from .ProcedureEvent import eventFromJson
 
@@ -24,7 +26,7 @@ class RecoveryReport:
     damagedFile: Path | None = None
 
     def text(self) -> str:
-        return "\n".join(self.messages) if self.messages else "Nothing was damaged."
+        return "\n".join(self.messages) if self.messages else _("Nothing was damaged.")
 
 
 def recoverDatabase(databasePath: Path, journal: EventJournal, schema: str) -> RecoveryReport:
@@ -35,7 +37,10 @@ def recoverDatabase(databasePath: Path, journal: EventJournal, schema: str) -> R
     content = journal.read()
     if not databasePath.exists() and not content.entries:
         return RecoveryReport()
-    messages = [f"Line {number} of {journal.path.name} was cut or damaged and is passed over." for number in content.damagedLines]
+    messages = [
+        _("Line {number} of {name} was cut or damaged and is passed over.").format(number=number, name=journal.path.name)
+        for number in content.damagedLines
+    ]
     reason = _damage(databasePath, content.entries)
     damagedFile: Path | None = None
     salvaged: list[str] = []
@@ -48,7 +53,10 @@ def recoverDatabase(databasePath: Path, journal: EventJournal, schema: str) -> R
                 extra = databasePath.with_name(databasePath.name + suffix)
                 if extra.exists():
                     extra.rename(damagedFile.with_name(damagedFile.name + suffix))
-        messages.append(f"The database was damaged ({reason})" + (f" and kept as {damagedFile.name}." if damagedFile else "."))
+        messages.append(
+            _("The database was damaged ({reason})").format(reason=reason)
+            + (_(" and kept as {damagedFileName}.").format(damagedFileName=damagedFile.name) if damagedFile else ".")
+        )
     connection = sqlite3.connect(databasePath, timeout=10.0)
     try:
         connection.execute("PRAGMA synchronous=FULL")
@@ -63,8 +71,8 @@ def recoverDatabase(databasePath: Path, journal: EventJournal, schema: str) -> R
             restored += connection.execute(INSERT, row).rowcount
         connection.commit()
         if restored:
-            source = f"{journal.path.name} and the damaged database" if salvaged else journal.path.name
-            messages.append(f"{restored} entries were brought back ({source}).")
+            source = _("{name} and the damaged database").format(name=journal.path.name) if salvaged else journal.path.name
+            messages.append(_("{restored} entries were brought back ({source}).").format(restored=restored, source=source))
         written = set(content.entries)
         short = [entry for entry in _entries(connection) if entry not in written]
     finally:
@@ -74,14 +82,16 @@ def recoverDatabase(databasePath: Path, journal: EventJournal, schema: str) -> R
             journal.stage(entry)
         journal.append()
         if content.entries or content.damagedLines:
-            messages.append(f"{len(short)} entries were missing from {journal.path.name} and were added to it.")
+            messages.append(
+                _("{count} entries were missing from {name} and were added to it.").format(count=len(short), name=journal.path.name)
+            )
     return RecoveryReport(tuple(messages), restored, damagedFile)
 
 
 def _damage(path: Path, copies: tuple[str, ...]) -> str:
     """Why the database can't be trusted; empty when it can. copies: the checksummed entries of the journal."""
     if not path.exists():
-        return "the file is missing"
+        return _("the file is missing")
     try:
         with contextlib.closing(sqlite3.connect(path, timeout=10.0)) as connection:
             found = connection.execute("PRAGMA integrity_check").fetchone()[0]
@@ -90,13 +100,15 @@ def _damage(path: Path, copies: tuple[str, ...]) -> str:
             second = {_place(copy): copy for copy in copies}
             for row in connection.execute("SELECT entry FROM revisions"):
                 if second.get(_place(row[0]), row[0]) != row[0]:
-                    return "an entry differs from its second copy"
+                    return _("an entry differs from its second copy")
             return ""
     except sqlite3.OperationalError as error:
         if "no such table" in str(error):
             return str(error) if copies else ""  # else it was made a moment ago and never used
         if "locked" in str(error) or "unable to open" in str(error):
-            raise RuntimeError(f"{path} can't be opened: {error}; close the other program or check the folder's rights") from error
+            raise RuntimeError(
+                _("{path} can't be opened: {error}; close the other program or check the folder's rights").format(path=path, error=error)
+            ) from error
         return str(error)
     except (sqlite3.DatabaseError, ValueError, TypeError, AttributeError) as error:
         return str(error)

@@ -34,7 +34,7 @@ print("fine")
 
 
 def testNumpyAndTheStandardLibraryAreEnough():
-    paths = [str(ROOT / "IntradiscalNav"), str(ROOT / "FusionRegistration"), os.environ.get("PYTHONPATH", "")]
+    paths = [str(ROOT / "IntradiscalNav"), str(ROOT / "FusionRegistration"), str(ROOT / "ProcedureLog"), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}
     result = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=120, env=environment)
     assert result.stdout.strip() == "fine", result.stderr
