@@ -74,8 +74,9 @@ def installStandIns() -> SceneHost:
     if "slicer.ScriptedLoadableModule" in sys.modules:
         return host
     translation = types.ModuleType("slicer.i18n")
-    translation.tr = lambda text: text  # type: ignore[attr-defined]
     translation.translate = lambda context, text: text  # type: ignore[attr-defined]
+    # modules bind `tr` once; through it a test can put another catalogue in
+    translation.tr = lambda text: translation.translate("", text)  # type: ignore[attr-defined]
     standIns: dict[str, types.ModuleType] = {
         "ScriptedLoadableModule": ScriptedLoadableModule,
         "parameterNodeWrapper": ParameterNodeWrapper,

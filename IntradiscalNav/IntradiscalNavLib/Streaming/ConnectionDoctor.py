@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from IntradiscalNavLib.Streaming.OpenIGTLinkClient import ConnectionState, ConnectionStatus
+from IntradiscalNavLib.Streaming.OpenIGTLinkClient import ConnectionFailure, ConnectionState, ConnectionStatus
 from IntradiscalNavLib.Streaming.OpenIGTLinkMessages import (
     ImageMessage,
     OpenIGTLinkMessage,
@@ -147,14 +147,14 @@ class ConnectionDoctor:
 
     @staticmethod
     def _connectAdvice(connection: ConnectionStatus) -> str:
-        if "nobody listens" in connection.reason:
+        if connection.failure is ConnectionFailure.REFUSED:
             return (
                 "Start PlusServer (Plus Server Launcher, Launch server) and wait for 'Server status: Ready'; compare the port with "
                 'ListeningPort="18944" of the PlusOpenIGTLinkServer element.'
             )
-        if "host name" in connection.reason:
+        if connection.failure is ConnectionFailure.UNKNOWN_HOST:
             return "Type the address of the PLUS computer as numbers, or localhost when it is this one."
-        if "no answer" in connection.reason:
+        if connection.failure is ConnectionFailure.NO_ANSWER:
             return "Check the address and let TCP port 18944 through the firewall of the PLUS computer."
         return "Look into the log of PlusServer; a device that cannot be reached ends it right after its start."
 

@@ -19,7 +19,7 @@ from vtkmodules.vtkCommonMath import vtkMatrix4x4
 
 from FusionRegistrationLib.RigidTransform import FloatArray
 from IntradiscalNavLib.Streaming.MessageQueue import MessageQueue
-from IntradiscalNavLib.Streaming.OpenIGTLinkClient import ConnectionState, ConnectionStatus
+from IntradiscalNavLib.Streaming.OpenIGTLinkClient import ConnectionFailure, ConnectionState, ConnectionStatus
 from IntradiscalNavLib.Streaming.OpenIGTLinkMessages import ImageMessage, OpenIGTLinkMessage, TransformMessage
 
 CONNECTOR_CLASS = "vtkMRMLIGTLConnectorNode"
@@ -113,7 +113,9 @@ class ConnectorStream:
             quietSec = time.monotonic() - max(self._sinceSec, self._lastDataSec or 0.0)
             if quietSec > self._silentAfterSec:
                 state, reason = ConnectionState.SILENT, f"connected, but no data for {quietSec:.1f} s"
-        return ConnectionStatus(state, reason, self._sinceSec, self._connectCount, self._messageCount, 0, self._lastDataSec)
+        # the connector tells no more; a server that isn't running is by far the most frequent cause
+        failure = ConnectionFailure.REFUSED if state is ConnectionState.CONNECTING else None
+        return ConnectionStatus(state, reason, self._sinceSec, self._connectCount, self._messageCount, 0, self._lastDataSec, failure)
 
     def takeMessages(self, timeoutSec: float = 0.0) -> list[OpenIGTLinkMessage]:
         """What arrived since the last call. Never waits: the connector works in this very thread."""

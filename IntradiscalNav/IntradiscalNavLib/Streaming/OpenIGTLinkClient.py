@@ -29,9 +29,18 @@ class ConnectionState(enum.Enum):
     LOST = "lost"
 
 
+class ConnectionFailure(enum.Enum):
+    """Why a connection can't be made, where the cure is known."""
+
+    REFUSED = "refused"
+    UNKNOWN_HOST = "unknown host"
+    NO_ANSWER = "no answer"
+
+
 @dataclass(frozen=True)
 class ConnectionStatus:
-    """State of a connection. ``sinceSec`` and ``lastDataSec`` are monotonic times; ``lastDataSec`` is None before the first data."""
+    """State of a connection. ``sinceSec`` and ``lastDataSec`` are monotonic times; ``lastDataSec`` is None before the first data.
+    ``failure`` says why the last try failed, None where it did not or for another reason."""
 
     state: ConnectionState
     reason: str
@@ -40,6 +49,7 @@ class ConnectionStatus:
     messageCount: int
     problemCount: int
     lastDataSec: float | None
+    failure: ConnectionFailure | None = None
 
 
 class OpenIGTLinkClient:
@@ -101,6 +111,7 @@ class OpenIGTLinkClient:
         self._reader = MessageReader()
         self._state = ConnectionState.DISCONNECTED
         self._reason = "not started"
+        self._failure: ConnectionFailure | None = None
         self._sinceSec = time.monotonic()
         self._connectCount = 0
         self._messageCount = 0
@@ -165,7 +176,7 @@ class OpenIGTLinkClient:
                         if alive
                         else f"connected, but nothing has arrived for {quietSec:.1f} s"
                     )
-            return ConnectionStatus(state, reason, since, self._connectCount, self._messageCount, problems, lastData)
+            return ConnectionStatus(state, reason, since, self._connectCount, self._messageCount, problems, lastData, self._failure)
 
     def takeMessages(self, timeoutSec: float = 0.0) -> list[OpenIGTLinkMessage]:
         """Messages received since the last call, oldest first; waits up to ``timeoutSec`` for the first one."""
@@ -221,7 +232,8 @@ class OpenIGTLinkClient:
                 if stopping.is_set():
                     return
                 again = ConnectionState.LOST if self._connectCount else ConnectionState.CONNECTING
-                self._setState(again, f"no connection to {self.host}:{self.port}: {describeError(error)}; trying again")
+                reason = f"no connection to {self.host}:{self.port}: {describeError(error)}; trying again"
+                self._setState(again, reason, connectionFailure(error))
             else:
                 count = self._messageCount
                 reason = self._serve(connection, stopping)
@@ -302,10 +314,10 @@ class OpenIGTLinkClient:
                 # A handler's error must not end the stream for everyone else.
                 logger.exception("The handler of %s %s failed", message.messageType, message.deviceName)
 
-    def _setState(self, state: ConnectionState, reason: str) -> None:
+    def _setState(self, state: ConnectionState, reason: str, failure: ConnectionFailure | None = None) -> None:
         with self._lock:
             changed = state is not self._state
-            self._reason = reason
+            self._reason, self._failure = reason, failure
             if changed:
                 self._state = state
                 self._sinceSec = time.monotonic()
@@ -323,6 +335,15 @@ def _connect(host: str, port: int, timeoutSec: float) -> socket.socket:
         connection.close()
         raise ConnectionRefusedError
     return connection
+
+
+def connectionFailure(error: OSError) -> ConnectionFailure | None:
+    """The kind of a network error, None for one without a known cure."""
+    if isinstance(error, ConnectionRefusedError):
+        return ConnectionFailure.REFUSED
+    if isinstance(error, socket.gaierror):
+        return ConnectionFailure.UNKNOWN_HOST
+    return ConnectionFailure.NO_ANSWER if isinstance(error, TimeoutError) else None
 
 
 def describeError(error: OSError) -> str:

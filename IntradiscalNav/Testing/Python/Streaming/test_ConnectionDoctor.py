@@ -10,7 +10,7 @@ from IntradiscalNavLib.Streaming.ConnectionDoctor import (
     expectedDevices,
     expectedFromConfiguration,
 )
-from IntradiscalNavLib.Streaming.OpenIGTLinkClient import ConnectionState, ConnectionStatus
+from IntradiscalNavLib.Streaming.OpenIGTLinkClient import ConnectionFailure, ConnectionState, ConnectionStatus
 from IntradiscalNavLib.Streaming.OpenIGTLinkMessages import ImageMessage, TransformMessage
 from IntradiscalNavLib.Streaming.PlusConfiguration import readPlusConfiguration
 
@@ -123,18 +123,18 @@ def testDelayIsPointedOut():
 
 
 @pytest.mark.parametrize(
-    ("reason", "words"),
+    ("reason", "failure", "words"),
     [
-        ("no connection to h:1: nobody listens there (...)", "ListeningPort"),
-        ("no connection to h:1: the host name is not known", "address"),
-        ("no connection to h:1: no answer (...)", "firewall"),
-        ("connection lost: the server closed it", "log of PlusServer"),
+        ("no connection to h:1: nobody listens there (...)", ConnectionFailure.REFUSED, "ListeningPort"),
+        ("no connection to h:1: the host name is not known", ConnectionFailure.UNKNOWN_HOST, "address"),
+        ("no connection to h:1: no answer (...)", ConnectionFailure.NO_ANSWER, "firewall"),
+        ("connection lost: the server closed it", None, "log of PlusServer"),
     ],
 )
-def testNotConnected(reason, words):
+def testNotConnected(reason, failure, words):
     doctor = ConnectionDoctor(expectedDevices())
-    state = ConnectionState.LOST if "lost" in reason else ConnectionState.CONNECTING
-    diagnosis = doctor.diagnose(ConnectionStatus(state, reason, 0.0, 0, 0, 0, None))
+    state = ConnectionState.LOST if failure is None else ConnectionState.CONNECTING
+    diagnosis = doctor.diagnose(ConnectionStatus(state, reason, 0.0, 0, 0, 0, None, failure))
     assert words in diagnosis.advice[0] and reason in diagnosis.summary and not diagnosis.isHealthy
 
 
