@@ -5,7 +5,7 @@
 Rules: every installed file is listed in CMake and exists; index entry equals CMake; EXTENSION_DEPENDS has no commas; icons and
 screenshots are PNG; no Qt and no f-string in `_()` where they don't belong; no bare `except`; every SlicerParameterName exists
 in the parameter node and fits its widget; MRML widgets are connected to the scene; every widget the code names exists; test
-files have unique names; visible text goes through `_()`.
+files have unique names; visible text and the errors of the libraries go through `_()`.
 """
 
 import pathlib
@@ -13,13 +13,13 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from StructureChecks import PackagingChecks, PanelChecks, SourceChecks
+from StructureChecks import PackagingChecks, PanelChecks, SourceChecks, TranslationChecks
 
 
 def findings(repository: pathlib.Path) -> list[str]:
     """All findings, one line each."""
     found: list[str] = []
-    for checks in (PackagingChecks, SourceChecks, PanelChecks):
+    for checks in (PackagingChecks, SourceChecks, TranslationChecks, PanelChecks):
         for check in checks.CHECKS:
             found += check(repository)
     return found

@@ -188,8 +188,8 @@ def countFrom(
     acquisitions, ignored = groupAcquisitions(images, rule.shotGapSec)
     doses = mergeDoseReports(reportList)
     if not acquisitions and not any(dose.events for dose in doses):
-        reasons = "; ".join(f"{entry.imageCount} × {entry.reason}" for entry in ignored)
-        raise ValueError(_("Neither a CT image nor a CT dose report was found ({reasons})").format(reasons=reasons or "nothing was given"))
+        reasons = "; ".join(f"{entry.imageCount} × {entry.reason}" for entry in ignored) or _("nothing was given")
+        raise ValueError(_("Neither a CT image nor a CT dose report was found ({reasons})").format(reasons=reasons))
     warnings: list[str] = []
     joined = _borrowTimes(_joinReports(acquisitions, doses, warnings), doses, rule, warnings)
     _oneAdmission(joined, rule)

@@ -149,8 +149,12 @@ def doseReportFrom(dataset: Any, path: str = "") -> DoseReport:
     except Exception as error:
         raise ValueError(_("{path}: the content of the report is damaged: {error}").format(path=path, error=error)) from error
     if not isReport:
-        kind = "a structured report, but no CT radiation dose report" if sopClass.startswith(SR_CLASS_PREFIX) else "no structured report"
-        raise NotADoseReport(_("{path} is {kind}; it is not used for dose").format(path=path or "the data set", kind=kind))
+        name = path or _("the data set")
+        if sopClass.startswith(SR_CLASS_PREFIX):
+            raise NotADoseReport(
+                _("{name} is a structured report, but no CT radiation dose report; it is not used for dose").format(name=name)
+            )
+        raise NotADoseReport(_("{name} is no structured report; it is not used for dose").format(name=name))
     warnings: list[str] = []
     total: float | None = None
     eventTotal: int | None = None

@@ -55,7 +55,7 @@ def failureCusum(
     data = np.asarray(failures, float).ravel()
     present = data[np.isfinite(data)]
     if not 0 < acceptable < unacceptable < 1 or not 0 < alpha < 1 or not 0 < beta < 1:
-        raise ValueError("Failure rates must be 0 < acceptable < unacceptable < 1, errors between 0 and 1")
+        raise ValueError(_("Failure rates must be 0 < acceptable < unacceptable < 1, errors between 0 and 1"))
     if len(present) == 0 or not np.isin(present, (0.0, 1.0)).all():
         raise ValueError(_("Operator '{operator}' needs outcomes of 1 (failure) or 0 (success)").format(operator=operator))
     p = math.log(unacceptable / acceptable)

@@ -5,11 +5,11 @@ import pathlib
 import shutil
 
 import pytest
-from StructureChecks import PackagingChecks, PanelChecks, RepositoryFiles, SourceChecks
+from StructureChecks import PackagingChecks, PanelChecks, RepositoryFiles, SourceChecks, TranslationChecks
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 PANEL = "IntradiscalNav/Resources/UI/PlanSection.ui"
-CHECKS = (*PackagingChecks.CHECKS, *SourceChecks.CHECKS, *PanelChecks.CHECKS)
+CHECKS = (*PackagingChecks.CHECKS, *SourceChecks.CHECKS, *TranslationChecks.CHECKS, *PanelChecks.CHECKS)
 
 
 def findings(repository: pathlib.Path, checks=CHECKS) -> list[str]:
@@ -113,7 +113,8 @@ def test_iconThatIsNoPngIsFound(defects):
     [
         ("import qt", SourceChecks.checkNoQtInLibraries, "Qt belongs"),
         ("try:\n    pass\nexcept:\n    pass", SourceChecks.checkNoBareExcept, "bare except"),
-        ("_(f'{1} mm')", SourceChecks.checkTranslatedLiterals, "one plain string"),
+        ("_(f'{1} mm')", TranslationChecks.checkTranslatedLiterals, "one plain string"),
+        ("raise ValueError('no such case')", TranslationChecks.checkErrorsTranslated, "isn't in _()"),
         ("from slicer import vtkMRMLIGTLConnectorNode", SourceChecks.checkNoExtensionClassesAtFileScope, "start-up"),
     ],
 )
@@ -125,7 +126,7 @@ def test_sourceDefectsAreFound(defects, line, check, expected):
 @pytest.mark.parametrize("text", ["f'{1} mm of text'", "'%d points' % 3", "'a' if self.x else ''"])
 def test_untranslatedTextIsFound(defects, text):
     defects.append("ProcedureLog/ProcedureLog.py", f"def shown(self):\n    self.ui.addRemarkButton.toolTip = {text}")
-    assert found(defects, SourceChecks.checkVisibleTextTranslated, "without _()")
+    assert found(defects, TranslationChecks.checkVisibleTextTranslated, "without _()")
 
 
 def test_unknownParameterNameIsFound(defects):

@@ -6,7 +6,7 @@ import re
 import xml.etree.ElementTree as ElementTree
 
 from .ParameterDeclarations import declaredParameters
-from .RepositoryFiles import MODULES, filesOf, moduleFile
+from .RepositoryFiles import MODULES, filesOf, panelSources
 
 # Which widget classes Slicer can bind to which kinds of parameters (table in its developer guide); exact classes only
 BINDABLE = {
@@ -103,7 +103,7 @@ def checkWidgetNames(repository: pathlib.Path) -> list[str]:
     """Every self.ui.NAME of the module file is in its .ui file, and every button of the .ui file is used."""
     found = []
     for module in MODULES:
-        sources = _panelSources(repository, module)
+        sources = panelSources(repository, module)
         source = "\n".join(sources.values())
         names: dict[str, str] = {}
         for other, path, root in _panels(repository):
@@ -125,12 +125,6 @@ def checkWidgetNames(repository: pathlib.Path) -> list[str]:
                 if used and node.attr not in names:
                     found.append(f"{path.relative_to(repository)}:{node.lineno}: the panel has no widget {node.attr}")
     return found
-
-
-def _panelSources(repository: pathlib.Path, module: str) -> dict[pathlib.Path, str]:
-    """What of a module knows Qt: its file, and the sections of its panel."""
-    paths = [moduleFile(repository, module), *sorted((repository / module / f"{module}Sections").glob("*.py"))]
-    return {path: path.read_text(encoding="utf-8") for path in paths}
 
 
 def checkToolTips(repository: pathlib.Path) -> list[str]:

@@ -1,5 +1,6 @@
 """Which files the checks look at."""
 
+import ast
 import pathlib
 import subprocess
 
@@ -30,3 +31,15 @@ def isModuleCode(repository: pathlib.Path, path: pathlib.Path) -> bool:
     """Files that are installed into Slicer: module files and Lib packages."""
     parts = path.relative_to(repository).parts
     return parts[0] in MODULES and not {"Testing", "IntradiscalNavHeadless"} & set(parts)
+
+
+def parsedModuleCode(repository: pathlib.Path) -> list[tuple[pathlib.Path, ast.Module]]:
+    """Path relative to the repository and syntax tree of every file that is installed into Slicer."""
+    paths = [path for path in pythonFilesOf(repository) if isModuleCode(repository, path)]
+    return [(path.relative_to(repository), ast.parse(path.read_text(encoding="utf-8"), str(path))) for path in paths]
+
+
+def panelSources(repository: pathlib.Path, module: str) -> dict[pathlib.Path, str]:
+    """What of a module knows Qt: its file, and the sections of its panel."""
+    paths = [moduleFile(repository, module), *sorted((repository / module / f"{module}Sections").glob("*.py"))]
+    return {path: path.read_text(encoding="utf-8") for path in paths}
