@@ -8,7 +8,7 @@ import time
 import numpy as np
 
 from IntradiscalNavLib.Streaming.OpenIGTLinkMessages import ImageMessage
-from IntradiscalNavLib.Streaming.StreamClock import StreamClock
+from IntradiscalNavLib.Streaming.StreamClock import StreamClock, StreamTiming
 from IntradiscalNavLib.Streaming.ToolStatus import STATUS_MEANINGS, ToolState, ToolStatusParameters, worstState
 
 _STATUS_KEY = re.compile(r"^(.+?)TransformStatus$")
@@ -52,6 +52,10 @@ class ImageStatusMonitor:
         """Take in an image."""
         self._clocks.setdefault(message.deviceName, StreamClock()).note(message.arrivalSec or time.monotonic(), message.timestampSec)
         self._own[message.deviceName] = imageState(message)
+
+    def timing(self, name: str, nowSec: float) -> StreamTiming:
+        """Rate, jitter and delay of an image at a monotonic time."""
+        return self._clocks.get(name, StreamClock()).timing(nowSec)
 
     def judge(
         self, name: str, nowSec: float, probeState: ToolState | None = None, probeReason: str = ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -35,13 +35,18 @@ STREAMED_ATTRIBUTE = "IntradiscalNav.Streamed"
 
 @dataclass(frozen=True)
 class SceneUpdate:
-    """What one call of ``apply`` did: names of nodes written, status changes for the log, and what it cost."""
+    """What one call of ``apply`` did: names of nodes written, status changes for the log, and what it cost.
+
+    ``statuses`` are of the transforms as they arrive, ``states`` and ``reasons`` of those made for the scene (``NeedleToReference`` of
+    ``NeedleToTracker`` and ``ReferenceToTracker``) and of the images.
+    """
 
     writtenNames: tuple[str, ...]
     statuses: Mapping[str, ToolStatus]
     states: Mapping[str, ToolState]
     changes: tuple[StatusChange, ...]
     durationSec: float
+    reasons: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class SceneStream:
@@ -61,6 +66,7 @@ class SceneStream:
         self.images = ImageStatusMonitor(self.monitor.parameters)
         self._metadata: dict[str, Mapping[str, str]] = {}
         self._branches: tuple[TreeBranch, ...] = ()
+        self._reasons: dict[str, tuple[str, ...]] = {}
         self._writtenElsewhere: Callable[[], frozenset[str]] = frozenset
 
     def setWrittenElsewhere(self, names: Callable[[], frozenset[str]]) -> None:
@@ -117,6 +123,7 @@ class SceneStream:
         statuses = self.monitor.statuses(now)
         written: list[str] = []
         states: dict[str, ToolState] = {}
+        self._reasons = {}
         self._forgetReplaced(statuses)
         self._branches = self.tree.branches()
         elsewhere = self._writtenElsewhere()
@@ -129,7 +136,7 @@ class SceneStream:
         for name in self.images.names:
             states[name] = self._applyImageState(name, statuses, now)
         changes = tuple(self.monitor.takeChanges())
-        return SceneUpdate(tuple(written), statuses, states, changes, time.perf_counter() - begin)
+        return SceneUpdate(tuple(written), statuses, states, changes, time.perf_counter() - begin, self._reasons)
 
     def _forgetReplaced(self, statuses: Mapping[str, ToolStatus]) -> None:
         """Drop a stream that has ended where others have taken its place: a server that changed its names from one frame to another."""
@@ -149,7 +156,8 @@ class SceneStream:
             if not branch.parentName:
                 self._writeMatrix(node, branch.name, np.eye(4), written)
             elif branch.streamed:
-                self._writeStatus(node, state, ("it cannot be brought to the patient's reference",), {})
+                self._reasons[branch.name] = ("it cannot be brought to the patient's reference",)
+                self._writeStatus(node, state, self._reasons[branch.name], {})
             return state
         if branch.name not in elsewhere:
             self._writeMatrix(node, branch.name, resolved.matrix, written)
@@ -158,6 +166,7 @@ class SceneStream:
             reasons = tuple(f"{name}: {reason}" for name in resolved.streamedNames if name in statuses for reason in statuses[name].reasons)
             if resolved.patientAssumed:
                 reasons = (*reasons, PATIENT_NOT_TRACKED)
+            self._reasons[branch.name] = reasons
             self._writeStatus(node, state, reasons, self._metadata.get(resolved.streamedNames[0], {}))
         return state
 
@@ -245,6 +254,7 @@ class SceneStream:
         """State of an image by itself and by the probe that carries it."""
         probeState, probeReason = self._probeState(name, statuses)
         state, reasons = self.images.judge(name, now, probeState, probeReason)
+        self._reasons[name] = reasons
         node = self.node(name)
         if node is not None:
             self._writeStatus(node, state, reasons, self._metadata.get(name, {}))

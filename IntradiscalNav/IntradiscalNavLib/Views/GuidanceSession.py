@@ -19,6 +19,7 @@ from IntradiscalNavLib.Guidance.ImagePlane import ImagePlane
 from IntradiscalNavLib.Guidance.ProximityAlert import ProximityAlert
 from IntradiscalNavLib.Guidance.StructureClearance import RiskStructure, StructureSet
 from IntradiscalNavLib.Guidance.TipUncertainty import TipErrorModel
+from IntradiscalNavLib.Streaming.PoseSmoothing import PoseSmoother
 from IntradiscalNavLib.Views.SessionState import SessionEvent, SessionState
 from IntradiscalNavLib.Views.UltrasoundDisplay import UltrasoundFrame
 
@@ -76,6 +77,8 @@ class GuidanceSession:
         self.needles = ActiveNeedle(plans)
         self.phases = PhaseTracker()
         self.alerts = ProximityAlert()
+        self.smoother = PoseSmoother()
+        """Of the needle's pose; off unless another is set. Its ``delaySec`` belongs beside the numbers."""
         self.warnings: tuple[str, ...] = ()
         """Standing doubts about the registration, shown with the numbers (set by the checks)."""
         self.registered = True
@@ -105,7 +108,7 @@ class GuidanceSession:
         plan = self.needles.active
         if plan is None:
             tools[NEEDLE] = ToolLiveness(False, "NO PLAN", "plan a path first")
-        needleTipToRas = self._readNeedle(tools, plan)
+        needleTipToRas = self._readNeedle(tools, plan, nowSec)
         plane = self._readImage(tools)
         reference = tools.get(REFERENCE, ToolLiveness(True))
         needleLive = NEEDLE in tools and tools[NEEDLE].live and reference.live and needleTipToRas is not None and plan is not None
@@ -148,15 +151,17 @@ class GuidanceSession:
         self._noteTools(tools, nowSec)
         return SessionState(nowSec, displayed, plan, self._needlePose, needleLive, self._frame, frameLive)
 
-    def _readNeedle(self, tools: dict[str, ToolLiveness], plan: NeedlePlan | None) -> FloatArray | None:
+    def _readNeedle(self, tools: dict[str, ToolLiveness], plan: NeedlePlan | None, nowSec: float) -> FloatArray | None:
         if plan is None or NEEDLE not in tools or not tools[NEEDLE].live:
+            self.smoother.reset()
             return None
         pose = worldMatrix(self.needleTransform) @ plan.needleTipToNeedle
         reason = whyNotRigid(pose)
         if reason:
             tools[NEEDLE] = ToolLiveness(False, "INVALID", f"pose can't be used: {reason}")
+            self.smoother.reset()
             return None
-        self._needlePose = pose
+        self._needlePose = pose = self.smoother.smooth(pose, nowSec)
         return pose
 
     def _readImage(self, tools: dict[str, ToolLiveness]) -> ImagePlane | None:
@@ -189,6 +194,7 @@ class GuidanceSession:
 
     def _onSwitch(self, switch: NeedleSwitch) -> None:
         self.phases.reset()
+        self.smoother.reset()
         self._needlePose = None
         self.note(switch.timeSec, "needle", f"{switch.fromNeedle or 'none'} -> {switch.toNeedle}", targetName=switch.targetName)
 

@@ -55,6 +55,7 @@ class ToolRoles:
         reasons: list[str] = []
         for name in names:
             status = update.statuses.get(name)
-            if status is not None and update.states[name] is not ToolState.OK:
-                reasons += [reason for reason in status.reasons if reason not in reasons]
+            told = status.reasons if status is not None else update.reasons.get(name, ())
+            if update.states[name] is not ToolState.OK:
+                reasons += [reason for reason in told if reason not in reasons]
         return ToolLiveness(state.isLive, state.value, "; ".join(reasons[:2]))
