@@ -3,6 +3,7 @@
 import time
 
 import slicer
+from IntradiscalNavPanel.ImageLag import LagAction
 from IntradiscalNavPanel.IntradiscalNavLogic import IntradiscalNavLogic
 from IntradiscalNavPanel.IntradiscalNavParameterNode import DiscLevel
 from IntradiscalNavPanel.NavigationRules import NavigationAction
@@ -68,6 +69,10 @@ class IntradiscalNavWidget(ModulePanel):
             NavigationAction.Rehearse: (lambda: self.logic.isRehearsing, self.logic.stopRehearsal),
         }
         self._buttons = ActionButtons(self, self.logic, buttons, switches, self.showResult)
+        lag = self.logic.imageLag
+        self._lagButtons = ActionButtons(
+            self, lag, {LagAction.Measure: self.ui.imageLagButton}, {LagAction.Measure: (lambda: lag.isMeasuring, lag.finish)}
+        )
         self.sections = (PlanSection(self), NavigateSection(self), ReviewSection(self))
         self.ui.openRegistrationButton.connect("clicked()", lambda: slicer.util.selectModule("FusionRegistration"))
         self.ui.openLogButton.connect("clicked()", lambda: slicer.util.selectModule("ProcedureLog"))
@@ -123,6 +128,8 @@ class IntradiscalNavWidget(ModulePanel):
     def update(self, caller=None, event=None):
         self._lastStatusSec = time.monotonic()
         self._buttons.update(self._parameterNode)
+        self._lagButtons.update(self._parameterNode)
+        self.ui.imageLagLabel.text = self.logic.imageLag.text
         for section in self.sections:
             section.update(self._parameterNode)
         if self._parameterNode is not None:

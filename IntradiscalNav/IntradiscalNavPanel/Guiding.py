@@ -3,27 +3,42 @@
 import time
 
 import slicer
+from slicer.i18n import tr as _
 
+from . import PatientSensing
+from .Alerting import Alerting
 from .AnatomySurfaces import addAnatomyModels
-from .GuidanceInput import needlePlan, riskStructures, tipErrorModel
+from .GuidanceInput import tipErrorModel
+from .GuidedNeedles import NO_PATH, GuidedNeedles
+from .ImageLag import ImageLag
 from .NavigationRules import NavigationAction
+from .NeedlePaths import NeedlePaths
+from .PointCheck import PointCheck
 from .StreamConnection import IMAGE
 
 ARCH_CHECK_SEC = 0.5
+EVENT_KINDS = {"phase": "GUIDANCE", "needle": "NEEDLE_ACTIVE", "tool": "WARNING"}
 
 
 class Guiding:
     """Mixed into the logic, which holds the connection, the registration and the log."""
 
+    def _makeCollaborators(self):
+        self.needles = NeedlePaths()
+        self.alerting = Alerting()
+        self.pointCheck = PointCheck(self)
+        self.imageLag = ImageLag(self)
+
     def _resetGuidance(self):
-        self.session = self.updater = self.views = self.state = self.checks = None
+        self.session = self.updater = self.views = self.state = self.checks = self._guided = None
         self.reachedTarget = False
         self._archSec = 0.0
         self._statusStamp = 0
         self._warnings, self._warningsKey = (), None
+        self._smoothingSec = 0.0
 
     def startGuidance(self, parameterNode):
-        """Guide the needle along `path` with the registration and calibration at hand."""
+        """Guide the needle of `path` with the registration and calibration at hand; the other planned needles stand ready."""
         from IntradiscalNavLib.Views.GuidanceSession import GuidanceSession
         from IntradiscalNavLib.Views.ViewUpdater import ViewUpdater
 
@@ -31,27 +46,27 @@ class Guiding:
         self.stopGuidance()
         self._followRegistration()
         self.connection.tick()
-        entry, target = slicer.util.arrayFromMarkupsControlPoints(parameterNode.path, world=True)[:2]
-        chosen, stream = parameterNode.plan, self.connection.stream
-        tip = stream.tree.matrix("NeedleTipToNeedle")
-        structures, models = (), ()
+        stream, anatomy, models = self.connection.stream, None, ()
         if parameterNode.ctVolume is not None and parameterNode.segmentation is not None:
             anatomy = self.anatomy(parameterNode)
-            structures = riskStructures(anatomy, entry, target, chosen.rootMarginMm)
             models = addAnatomyModels(slicer.mrmlScene, anatomy)
+        guided = GuidedNeedles(parameterNode, anatomy, lambda: stream.tree.matrix("NeedleTipToNeedle"), self._noteNeedle)
         session = GuidanceSession(
             slicer.mrmlScene,
-            [needlePlan(entry, target, chosen.level.value, chosen.side.value, chosen.needleLengthMm, tip)],
+            guided.plans(),
             needleTransform=stream.node("NeedleToReference"),
             ultrasoundVolume=stream.node(IMAGE),
-            toolStatuses=self.connection.toolLiveness,
-            structures=structures,
+            toolStatuses=self._toolLiveness,
             errorModel=tipErrorModel(self.registrationFit(), self.registration.getParameterNode().patientTracked),
         )
+        guided.attach(session)
         views = self._makeViews(parameterNode, models)
-        self.session, self.views, self.updater = session, views, ViewUpdater(session, views)
+        self.session, self.views, self.updater, self._guided = session, views, ViewUpdater(session, views), guided
+        session.needles.onSwitch(lambda switch: self._recordPlan(session.needles.active))
+        self.alerting.start()
         self.checks = self._makeChecks(session)
         self.reachedTarget = False
+        self._smoothingSec = 0.0
         self.log("GUIDANCE", "guidance started")
         if (
             parameterNode.navigation.recordAutomatically
@@ -59,16 +74,62 @@ class Guiding:
             and not self.whyNot(parameterNode, NavigationAction.Record)
         ):
             self.startRecording(parameterNode)
+        self._recordPlan(session.needles.active)
 
-    def _registrationWarnings(self):
-        """First line of a verdict that isn't good, for the numbers; worked out anew only when something has changed."""
-        key = (self._registrationStamp, self.doubtReasons(), self._statusStamp)
+    def _noteNeedle(self, needle, isNew):
+        """A path was taken up, or moved, while guidance runs: the recording goes on, and knows of it."""
+        text = f"{needle.name}: path added" if isNew else f"{needle.name}: path or calibration changed"
+        self.log("PLAN", text, target=needle.targetName, lengthMm=round(needle.pathLengthMm, 1))
+        active = self.session.needles.active
+        if active is not None and active.name == needle.name:
+            self._recordPlan(active)
+
+    def _recordPlan(self, plan):
+        """What the numbers that follow refer to."""
+        if self.isRecording and plan is not None:
+            entry, target = (point.tolist() for point in (plan.path.entryRas, plan.path.targetRas))
+            self.connection.recorder.recordPlan(plan.name, plan.targetName, entry, target)
+
+    def _toolLiveness(self):
+        from IntradiscalNavLib.Guidance.DisplayedGuidance import NEEDLE, ToolLiveness
+
+        tools = dict(self.connection.toolLiveness())
+        if self._guided is not None and self._guided.whyNotLive:
+            tools[NEEDLE] = ToolLiveness(False, NO_PATH, self._guided.whyNotLive)
+        return tools
+
+    def _followFit(self, fit):
+        """A new registration while guidance runs: its errors count from now, what the checks said of the old one does not."""
+        if self.session is not None:
+            self.session.errorModel = tipErrorModel(fit, self.registration.getParameterNode().patientTracked)
+        if self.checks is not None:
+            self.checks.registered()
+
+    def _standingWarnings(self):
+        """First line of a verdict that isn't good, and whether the patient is tracked; worked out anew only when something has changed."""
+        tree = self.connection.stream.tree if self.connection is not None else None
+        key = (self._registrationStamp, self.doubtReasons(), self._statusStamp, tree is not None and tree.patientTracked)
         if key != self._warningsKey:
             registration = self.registration.getParameterNode()
             verdict = self.registration.verdict(registration, self.doubtReasons())
-            self._warnings = () if verdict.state == "done" else tuple(verdict.text.splitlines()[:1])
+            patient = PatientSensing.patientText(tree, registration.patientTracked)
+            self._warnings = (() if verdict.state == "done" else tuple(verdict.text.splitlines()[:1])) + ((patient,) if patient else ())
             self._warningsKey = key
         return self._warnings
+
+    def _followSmoothing(self, parameterNode):
+        from IntradiscalNavLib.Streaming.PoseSmoothing import PoseSmoother
+
+        wanted = parameterNode.navigation.smoothingSec
+        if wanted != self._smoothingSec:
+            self._smoothingSec = wanted
+            self.session.smoother = PoseSmoother(wanted)
+            self.log("GUIDANCE", "smoothing of the needle", timeConstantSec=wanted)
+
+    def smoothingText(self):
+        """What the smoothing costs, empty when it is off."""
+        delaySec = self.session.smoother.delaySec if self.session is not None else 0.0
+        return _("Smoothed: a moving needle is shown {delay:.0f} ms late.").format(delay=1000 * delaySec) if delaySec > 0 else ""
 
     def _makeViews(self, parameterNode, models):
         """The navigation views, or None where the scene has no views of that layout (numbers are computed all the same)."""
@@ -107,24 +168,32 @@ class Guiding:
         if self.views is not None:
             # Numbers and needle left in the views would look live.
             self.views.close()
-        self.session = self.updater = self.views = self.state = self.checks = None
+        self.session = self.updater = self.views = self.state = self.checks = self._guided = None
 
     @property
     def isGuiding(self):
         return self.session is not None
 
     def freeze(self, parameterNode):
-        """Hold the live picture."""
+        """Hold the live picture in every ultrasound view."""
         self._require(parameterNode, NavigationAction.Freeze)
         self.views.freeze(time.monotonic())
 
+    def compare(self, parameterNode):
+        """Hold the picture in the fusion view; the ultrasound view beside it goes on live. A picture that is frozen already stays."""
+        self._require(parameterNode, NavigationAction.Compare)
+        self.views.freeze(time.monotonic(), compare=True)
+
     @property
     def isFrozen(self):
-        from IntradiscalNavLib.Views.FrozenPicture import FreezeMode
+        return self.views is not None and self.views.freezeMode.value == "frozen"
 
-        return self.views is not None and self.views.freezeMode is not FreezeMode.LIVE
+    @property
+    def isComparing(self):
+        return self.views is not None and self.views.freezeMode.value == "compare"
 
     def release(self):
+        """Go on live."""
         if self.views is not None:
             self.views.release()
 
@@ -132,7 +201,12 @@ class Guiding:
         """One turn of the guidance; returns the SessionState."""
         from IntradiscalNavLib.Guidance.GuidancePhase import GuidancePhase
 
-        self.session.warnings = self._registrationWarnings() + (self.checks.warnings if self.checks is not None else ())
+        self._guided.follow(nowSec)
+        self.alerting.follow(self.session.alerts, parameterNode)
+        self._followSmoothing(parameterNode)
+        smoothing = self.smoothingText()
+        checks = self.checks.warnings if self.checks is not None else ()
+        self.session.warnings = self._standingWarnings() + checks + ((smoothing,) if smoothing else ())
         if self.views is not None:
             self.views.opacity = parameterNode.navigation.opacity
             self.views.curtain = parameterNode.navigation.curtain
@@ -149,6 +223,6 @@ class Guiding:
             for event in events:
                 if event.kind == "clearance" and "UNKNOWN" in event.text:
                     continue  # a structure that comes into or goes out of knowledge is no news for the log
-                kind = {"phase": "GUIDANCE", "needle": "NEEDLE_ACTIVE", "tool": "WARNING"}.get(event.kind, "REMARK")
+                kind = EVENT_KINDS.get(event.kind, "REMARK")
                 self.log(kind, event.text, **{name: value for name, value in event.detail.items() if value is not None})
         return self.state

@@ -16,6 +16,7 @@ from .Guiding import Guiding
 from .IntradiscalNavParameterNode import IntradiscalNavParameterNode
 from .NavigationRules import NavigationAction, whyNot
 from .PathPlanning import PathPlanning
+from .PatientSensing import patientSensor
 from .StreamConnection import StreamConnection
 
 
@@ -38,6 +39,7 @@ class IntradiscalNavLogic(PathPlanning, Guiding, CaseKeeping, ScriptedLoadableMo
         """PhantomParameters of the patient of the next rehearsal; None for the standard one."""
         self.layoutHost = None
         """Shows the navigation views: an object with `showLayout()` and `attachNumbers(views)`; the panel sets itself here."""
+        self._makeCollaborators()
         self._reset()
 
     def _reset(self):
@@ -45,7 +47,7 @@ class IntradiscalNavLogic(PathPlanning, Guiding, CaseKeeping, ScriptedLoadableMo
         self._resetPlanning()
         self._resetGuidance()
         self._resetCase()
-        self._registrationStamp = self.doubt = None
+        self._registrationStamp = self._sensorStamp = self.doubt = None
         self._calibrationStamps = {}
 
     def getParameterNode(self):
@@ -139,8 +141,17 @@ class IntradiscalNavLogic(PathPlanning, Guiding, CaseKeeping, ScriptedLoadableMo
                 self.connection.stream.setRegistration(fit.fromToTo)
                 self.doubt = RegistrationDoubt()
                 self.doubt.start()
+                self._followFit(fit)
                 error = max((item.p95Mm for item in fit.predictedTre.values()), default=None)
                 self.log("REGISTRATION", type(fit).__name__, predictedTre95Mm=None if error is None else round(error, 2))
+
+    def _followPatientSensor(self):
+        """Once registered, the tracker must not stand in for a sensor on the patient that is merely not seen."""
+        stamp = (self._registrationStamp, self.registration.parameterStamp())
+        if stamp != self._sensorStamp:
+            self._sensorStamp = stamp
+            tracked = self.registration.getParameterNode().patientTracked
+            self.connection.stream.tree.patientSensor = patientSensor(self.registrationFit() is not None, tracked)
 
     def _watchReference(self, nowSec):
         """Doubt the registration when the reference was knocked, drifts or breathes too deep."""
@@ -180,8 +191,10 @@ class IntradiscalNavLogic(PathPlanning, Guiding, CaseKeeping, ScriptedLoadableMo
             return None
         nowSec = time.monotonic() if nowSec is None else nowSec
         self._followRegistration()
+        self._followPatientSensor()
         self._followCalibrations()
         self.connection.tick()
+        self.imageLag.take(self.connection)
         self._watchReference(nowSec)
         return self._guide(parameterNode, nowSec) if self.session is not None else None
 

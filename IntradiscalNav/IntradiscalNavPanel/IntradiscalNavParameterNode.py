@@ -54,6 +54,9 @@ class PlanPack:
 class NavigationPack:
     opacity: Annotated[float, WithinRange(0, 1)] = 0.5
     curtain: Annotated[float, WithinRange(0, 1)] = 0.0
+    sound: bool = True
+    mute: bool = False
+    smoothingSec: Annotated[float, WithinRange(0, 0.5)] = 0.0
     recordAutomatically: bool = True
 
 
@@ -65,7 +68,7 @@ class IntradiscalNavParameterNode:
     segmentation: vertebrae and organs, as a segmentation or a label map
     plan: disc, side, needle (mm), hard limits (mm, deg)
     path: the planned path, entry first
-    navigation: share of ultrasound in the fusion view, curtain, recording
+    navigation: share of ultrasound in the fusion view, curtain, sound, smoothing of the needle (s), recording
     caseFolder: folder of the recording, the scene and its automatic copies
     """
 

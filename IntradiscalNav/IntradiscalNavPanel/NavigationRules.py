@@ -15,6 +15,7 @@ class NavigationAction(enum.Enum):
     OtherPath = "otherPath"
     Guide = "startGuidance"
     Freeze = "freeze"
+    Compare = "compare"
     Confirm = "confirmRegistration"
     Record = "startRecording"
     Save = "saveScene"
@@ -31,6 +32,7 @@ def whyNot(logic, parameterNode, action):
         NavigationAction.OtherPath: _whyNotOtherPath,
         NavigationAction.Guide: _whyNotGuide,
         NavigationAction.Freeze: _whyNotFreeze,
+        NavigationAction.Compare: _whyNotFreeze,
         NavigationAction.Confirm: _whyNotConfirm,
         NavigationAction.Record: _whyNotRecord,
         NavigationAction.Save: _whyNotSave,
@@ -59,8 +61,11 @@ def _whyNotOtherPath(logic, parameterNode):
 
 
 def _whyNotGuide(logic, parameterNode):
-    if parameterNode.path is None or parameterNode.path.GetNumberOfDefinedControlPoints() < 2:
+    needle = logic.needles.active(parameterNode)
+    if needle is None:
         return _("Plan a path first.")
+    if needle.whyNot:
+        return needle.whyNot
     if logic.connection is None or logic.connection.stream.node("NeedleToReference") is None:
         return _("Connect first: no needle has arrived yet.")
     if logic.connection.stream.tree.matrix("NeedleTipToNeedle") is None:
@@ -71,7 +76,10 @@ def _whyNotGuide(logic, parameterNode):
 def _whyNotFreeze(logic, parameterNode):
     if logic.state is None:
         return _("Start the guidance first.")
-    return "" if logic.views is not None else _("Show the navigation views first.")
+    if logic.views is None:
+        return _("Show the navigation views first.")
+    held = logic.isFrozen or logic.isComparing
+    return "" if held or logic.state.frameLive else _("Wait until the probe is tracked and its picture arrives.")
 
 
 def _whyNotConfirm(logic, parameterNode):

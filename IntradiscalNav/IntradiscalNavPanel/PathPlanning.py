@@ -8,6 +8,7 @@ from slicer.i18n import tr as _
 
 from .AnatomyInput import anatomyOf
 from .NavigationRules import NavigationAction
+from .NeedlePaths import NAME_ATTRIBUTE, PATH_ATTRIBUTE
 
 SAME_POINT_MM = 0.05
 """A line node whose ends are this near to a planned path still shows it."""
@@ -72,6 +73,8 @@ class PathPlanning:
             parameterNode.path = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsLineNode", "PlannedPath")
             parameterNode.path.CreateDefaultDisplayNodes()
             parameterNode.path.GetDisplayNode().SetPropertiesLabelVisibility(False)  # it would lie over the numbers
+        parameterNode.path.SetAttribute(PATH_ATTRIBUTE, f"disc {parameterNode.plan.level.value}")
+        parameterNode.path.SetAttribute(NAME_ATTRIBUTE, f"{parameterNode.plan.level.value} {parameterNode.plan.side.value}")
         slicer.util.updateMarkupsControlPointsFromArray(
             parameterNode.path, np.array([trajectory.entryRas, trajectory.targetRas]), world=True
         )

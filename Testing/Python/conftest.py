@@ -32,3 +32,28 @@ def panels():
     errors = list(PythonQtStyle.slotErrors)
     host.scene.Clear(0)
     assert not errors, f"a slot raised: {errors}"
+
+
+@pytest.fixture
+def procedure(panels, tmp_path):
+    """A registered procedure whose stream is fed by the test."""
+    from StreamedProcedure import StreamedProcedure
+
+    return StreamedProcedure(panels, tmp_path)
+
+
+@pytest.fixture
+def twoNeedles(procedure):
+    """The same with two planned needles, the one for the disc active."""
+    from StreamedProcedure import ENTRY, FACET_ENTRY, FACET_TARGET, TARGET
+
+    procedure.node.path = procedure.line("Disc path", ENTRY, TARGET, "disc L4-L5")
+    procedure.line("Facet path", FACET_ENTRY, FACET_TARGET, "facet L4-L5 left")
+    return procedure
+
+
+@pytest.fixture
+def nearNerves(twoNeedles, monkeypatch):
+    """The same beside a nerve."""
+    twoNeedles.addNerves(monkeypatch)
+    return twoNeedles

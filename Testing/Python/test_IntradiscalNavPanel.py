@@ -330,7 +330,7 @@ def test_knockedReferenceMakesTheRegistrationDoubtfulUntilConfirmed(panels, pane
     panel.update()
     step = stepStates(panel)["register"]
     assert step.state.value == "△" and step.why == panel.logic.doubtReasons()[0]
-    assert panel.logic._registrationWarnings() == panel.logic.doubtReasons()[:1], "the numbers carry the doubt"
+    assert panel.logic._standingWarnings() == panel.logic.doubtReasons()[:1], "the numbers carry the doubt"
     assert panel.ui.confirmButton.enabled
     panel.ui.confirmButton.click()
     assert panel.logic.doubtReasons() == () and not panel.ui.confirmButton.enabled
