@@ -75,14 +75,13 @@ def toolRows(connection, nowSec=None):
 
 def _toolRow(name, state, reasons, timing, history):
     rate = f"{timing.rateHz:.0f} Hz" if timing.rateHz is not None else "–"
+    jitter = f" ± {1000 * timing.jitterSec:.0f}" if timing.jitterSec is not None else ""
     if timing.rateHz is None:
         delay = "–"
     elif timing.latencySec is not None:
-        delay = f"{1000 * timing.latencySec:.0f} ms"
+        delay = f"{1000 * max(timing.latencySec, 0.0):.0f}{jitter} ms"
     else:
-        delay = f"+{1000 * timing.delaySec:.0f} ms"  # beyond the quickest: the clocks can't be compared
-    if timing.jitterSec is not None:
-        delay = f"{delay} ± {1000 * timing.jitterSec:.0f}"
+        delay = f"+{1000 * max(timing.delaySec, 0.0):.0f}{jitter} ms"  # beyond the quickest: the clocks can't be compared
     lines = [f"{name}: {state.value}", *reasons]
     for change in history[-HISTORY_LINES:]:
         clock = time.strftime("%H:%M:%S", time.localtime(change.wallTimeSec))

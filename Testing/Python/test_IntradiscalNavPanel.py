@@ -198,6 +198,7 @@ def test_wholeRehearsal(panels, Rehearsal, views, tmp_path, monkeypatch):
     import slicer
 
     from IntradiscalNavLib.Recording.CaseFolder import CaseFolder
+    from IntradiscalNavLib.Views.NavigationLayout import FUSION, ULTRASOUND
 
     smaller = PhantomParameters(spacingMm=(1.6, 1.6, 2.0))
     monkeypatch.setattr(Rehearsal, "INSERTION_SEC", 3.0)
@@ -239,8 +240,14 @@ def test_wholeRehearsal(panels, Rehearsal, views, tmp_path, monkeypatch):
     runUntil(panels, lambda: logic.checks.archCheck is not None, what="the superimposition of the arch")
     ui.freezeButton.click()
     assert ui.freezeButton.checked
-    ui.freezeButton.click()
-    assert not ui.freezeButton.checked
+    ui.compareButton.click()
+    assert ui.compareButton.checked and not ui.freezeButton.checked and logic.views.freezeMode.value == "compare"
+    heldPlane = logic.views.slicePose(FUSION)
+    livePlane = logic.views.slicePose(ULTRASOUND)
+    runUntil(panels, lambda: np.abs(logic.views.slicePose(ULTRASOUND) - livePlane).max() > 1e-6, what="the live plane beside the held one")
+    np.testing.assert_array_equal(logic.views.slicePose(FUSION), heldPlane)
+    ui.compareButton.click()
+    assert not ui.compareButton.checked and logic.views.freezeMode.value == "live"
     ui.opacitySlider.value = 0.25
     runUntil(panels, lambda: logic.reachedTarget, what="the needle to reach the target")
     assert logic.views.opacity == pytest.approx(0.25)
@@ -250,7 +257,11 @@ def test_wholeRehearsal(panels, Rehearsal, views, tmp_path, monkeypatch):
     assert stepStates(panel)["navigate"].state.value == "✓"
     assert stepStates(panel)["log"].state.value == "✓"
     kinds = {line.event.kind.value for line in log.logic.logLines(log._parameterNode)}
-    assert {"registration", "plan", "guidance"} <= kinds
+    assert {"registration", "plan", "needleActive", "guidance"} <= kinds
+    tools = {ui.toolsTable.item(row, 0).text(): ui.toolsTable.item(row, 1).text() for row in range(ui.toolsTable.rowCount)}
+    assert {"Reference", "Probe", "Needle", "Image"} <= set(tools) and tools["Needle"] in ("OK", "SUSPECT")
+    assert ui.clearancesTable.rowCount == len(logic.session.structures.structures) > 0
+    assert "Bone check" in ui.archLabel.text and ui.needleLabel.text == "L4-L5 left → disc L4-L5"
 
     ui.recordButton.click()
     assert len(CaseFolder(tmp_path / "case").recordingFolders()) == 1
