@@ -1,10 +1,14 @@
-"""Soak: a full-rate stream into the scene for minutes or hours; nothing may grow.
+"""Soak: a full-rate stream through guidance and views for minutes or hours; nothing may grow.
 
 A sender process streams four tools at 100 Hz and a 640x480 image at 30 Hz; tools go out of view now and then, the image changes its size
-once a minute, and the server drops its clients now and then. Here the client receives and the scene is written 25 times a second as in
-the product. Memory, nodes, observers, latency and the cost of a tick are sampled; their slopes are printed with their standard errors.
+once a minute, and the server drops its clients now and then. Here the client receives, the scene is written 25 times a second, two needles
+are guided in turn, all views are updated (not rendered), pictures are held for comparison, poses and numbers are recorded, as in the
+product. Memory, nodes, observers, latency and the cost of a tick are sampled; their slopes are printed with their 95 % ranges.
 
-python Testing/Benchmarks/bench_soak.py [--seconds 120]     3600 for an hour
+Slopes are medians over all pairs of samples (Theil 1950, Sen 1968): a single step, as of memory that is taken once, doesn't make a slope.
+What grows up to a bound, the histories of the tools (500 changes each), is counted apart.
+
+python Testing/Benchmarks/bench_soak.py [--minutes 2]     60 for an hour
 """
 
 from __future__ import annotations
@@ -12,8 +16,10 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import pathlib
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from typing import Any
@@ -75,26 +81,33 @@ class ObserverCount:
         return tag - self._own[id(node)]
 
 
-def slope(times: list[float], values: list[float]) -> tuple[float, float]:
-    """Slope per minute and its standard error, from the second half of the warm-up on."""
-    x = np.array(times) / 60.0
-    y = np.array(values, float)
-    x = x - x.mean()
-    spread = float(x @ x)
-    gradient = float(x @ y) / spread
-    residual = y - y.mean() - gradient * x
-    error = float(np.sqrt(residual @ residual / max(1, len(y) - 2) / spread))
-    return gradient, error
+def slope(times: list[float], values: list[float]) -> tuple[float, float, float]:
+    """Slope per minute and its 95 % range, by Theil and Sen."""
+    from scipy.stats import theilslopes
+
+    result = theilslopes(values, np.array(times) / 60.0)
+    return float(result.slope), float(result.low_slope), float(result.high_slope)
+
+
+def historyObjects(monitor: Any) -> int:
+    """Python objects in the bounded histories of the tools: each change and its reasons."""
+    changes = [change for name in monitor.statuses() for change in monitor.history(name)]
+    kept = [item for change in changes for item in (change, change.reasons, change.__dict__)]
+    return sum(gc.is_tracked(item) for item in kept)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=120.0)
+    parser.add_argument("--minutes", type=float, default=2.0)
+    parser.add_argument("--seconds", type=float, help=argparse.SUPPRESS)
     parser.add_argument("--role", choices=["main", "send"], default="main")
     options = parser.parse_args()
+    options.seconds = 60.0 * options.minutes if options.seconds is None else options.seconds
     if options.role == "send":
         send(options.seconds + 30.0)
         return
+    from SoakedGuidance import SoakedGuidance
+
     from IntradiscalNavHeadless.SceneHost import startHost
     from IntradiscalNavLib.Streaming.LiveStream import LiveStream
     from IntradiscalNavLib.Streaming.OpenIGTLinkClient import OpenIGTLinkClient
@@ -102,6 +115,8 @@ def main() -> None:
 
     scene = startHost().scene
     command = [sys.executable, __file__, "--role", "send", "--seconds", str(options.seconds)]
+    folder = tempfile.TemporaryDirectory()
+    guidance: SoakedGuidance | None = None
     sender = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert sender.stdout is not None
     client = OpenIGTLinkClient(port=int(sender.stdout.readline()), firstRetrySec=0.05)
@@ -125,8 +140,13 @@ def main() -> None:
     while (elapsed := time.perf_counter() - begin) < options.seconds:
         number += 1
         time.sleep(max(0.0, begin + number / 25.0 - time.perf_counter()))
+        turnBegin = time.perf_counter()
         update = live.tick()
-        ticks.append(1000.0 * update.durationSec)
+        if guidance is None and live.sceneStream.node("Image_Reference") is not None and live.sceneStream.node("NeedleToReference"):
+            guidance = SoakedGuidance(live, pathlib.Path(folder.name))
+        if guidance is not None:
+            guidance.turn(update, time.monotonic())
+        ticks.append(1000.0 * (time.perf_counter() - turnBegin))
         offset = time.time() - time.monotonic()
         received += len(live.lastMessages)
         latencies += [1000.0 * (m.arrivalSec + offset - m.timestampSec) for m in live.lastMessages if m.timestampSec]
@@ -141,7 +161,7 @@ def main() -> None:
             residentMb(),
             len(nodes),
             sum(observers.added(node) for node in streamed),
-            len(gc.get_objects()),
+            len(gc.get_objects()) - historyObjects(live.sceneStream.monitor),
             threading.active_count(),
             float(np.percentile(latencies, 50)),
             float(np.percentile(latencies, 99)),
@@ -158,22 +178,28 @@ def main() -> None:
     dropped = sum(count for (kind, _), count in client.droppedCounts.items() if kind == "TRANSFORM")
     status = client.status
     live.stop()
+    liveTurns = guidance.liveTurns if guidance is not None else 0
+    if guidance is not None:
+        guidance.close()
+    folder.cleanup()
     sender.kill()
     sender.wait(10)
     figures: dict[str, Any] = {"benchmark": "soak", "seconds": options.seconds, "messages": received, "transformsDropped": dropped}
     figures["connections"] = status.connectCount
-    # What counts as growth: more than the noise (3 standard errors) and more than would matter in an hour.
+    figures["guidedTurns"] = liveTurns
+    # What counts as growth: surely above 0, and more than would matter in an hour.
     matters = {"memory MB": 0.5, "nodes": 0.02, "observers added": 0.02, "python objects": 20.0, "threads": 0.02}
     flat = True
-    print(f"\n{'':<18} {'slope per minute':>18} {'standard error':>16}")
+    print(f"\n{'':<18} {'slope per minute':>18} {'95 % range':>24}")
     for name in names:
-        gradient, error = slope(times, samples[name])
-        limit = max(3.0 * error, matters.get(name, 0.02 * abs(float(np.mean(samples[name])))))
-        grows = gradient > limit
+        gradient, low, high = slope(times, samples[name])
+        matter = matters.get(name, 0.02 * abs(float(np.mean(samples[name]))))
+        grows = low > 0.0 and gradient > matter
         flat = flat and not grows
-        figures[name] = {"slopePerMinute": gradient, "standardError": error, "last": samples[name][-1]}
-        print(f"{name:<18} {gradient:>18.4f} {error:>16.4f}  {'GROWS' if grows else 'flat'}")
+        figures[name] = {"slopePerMinute": gradient, "low": low, "high": high, "last": samples[name][-1]}
+        print(f"{name:<18} {gradient:>18.4f} {low:>11.4f} .. {high:<9.4f}  {'GROWS' if grows else 'flat'}")
     figures["allFlat"] = flat
+    print(f"{number} turns, {liveTurns} of them with live numbers")
     print(f"{received} messages, {status.connectCount} connections, {dropped} transforms dropped")
     print(json.dumps(figures))
 
