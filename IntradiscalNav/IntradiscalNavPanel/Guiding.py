@@ -99,7 +99,8 @@ class Guiding:
         return tools
 
     def _followFit(self, fit):
-        """A new registration while guidance runs: its errors count from now, what the checks said of the old one does not."""
+        """A new registration: its errors count from now, what the checks said of an older one does not."""
+        self.pointCheck.text = ""
         if self.session is not None:
             self.session.errorModel = tipErrorModel(fit, self.registration.getParameterNode().patientTracked)
         if self.checks is not None:
@@ -129,7 +130,10 @@ class Guiding:
     def smoothingText(self):
         """What the smoothing costs, empty when it is off."""
         delaySec = self.session.smoother.delaySec if self.session is not None else 0.0
-        return _("Smoothed: a moving needle is shown {delay:.0f} ms late.").format(delay=1000 * delaySec) if delaySec > 0 else ""
+        if delaySec <= 0:
+            return ""
+        # in steps of 10 ms: the measured spacing of the poses trembles, the text must not
+        return _("Smoothed: a moving needle is shown some {delay:.0f} ms late.").format(delay=max(round(1000 * delaySec, -1), 10))
 
     def _makeViews(self, parameterNode, models):
         """The navigation views, or None where the scene has no views of that layout (numbers are computed all the same)."""

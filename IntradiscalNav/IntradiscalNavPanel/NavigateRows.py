@@ -102,7 +102,7 @@ def archText(checks, state):
     if state is None:
         return ""
     if checks is None or checks.arch is None:
-        return _("Bone check: show the bone of the CT in Fusion Registration first.")
+        return _("Bone check: show the bone of the CT in Fusion Registration before the guidance.")
     if not state.frameLive:
         return _("Bone check: the picture isn't live.")
     check = checks.archCheck

@@ -92,7 +92,7 @@ def slope(times: list[float], values: list[float]) -> tuple[float, float, float]
 def historyObjects(monitor: Any) -> int:
     """Python objects in the bounded histories of the tools: each change and its reasons."""
     changes = [change for name in monitor.statuses() for change in monitor.history(name)]
-    kept = [item for change in changes for item in (change, change.reasons, change.__dict__)]
+    kept = [item for change in changes for item in (change, change.reasons)]
     return sum(gc.is_tracked(item) for item in kept)
 
 
@@ -154,6 +154,10 @@ def main() -> None:
             continue
         nextSample = elapsed + sampleSec
         gc.collect()
+        for _ in range(2):  # what came in the meantime is no growth
+            live.tick()
+            received += len(live.lastMessages)
+        objects = len(gc.get_objects()) - historyObjects(live.sceneStream.monitor)
         nodes = [scene.GetNthNode(index) for index in range(scene.GetNumberOfNodes())]
         watched = (*TOOLS, "Image_Reference", "ReferenceToRas", "ProbeToReference", "NeedleToReference")
         streamed = [node for node in (live.sceneStream.node(name) for name in watched) if node is not None]
@@ -161,7 +165,7 @@ def main() -> None:
             residentMb(),
             len(nodes),
             sum(observers.added(node) for node in streamed),
-            len(gc.get_objects()) - historyObjects(live.sceneStream.monitor),
+            objects,
             threading.active_count(),
             float(np.percentile(latencies, 50)),
             float(np.percentile(latencies, 99)),
