@@ -349,22 +349,14 @@ class FusionRegistrationLogic(ScriptedLoadableModuleLogic):
 
     # --- verification
 
-    def verify(self, parameterNode, tipInReference=None):
-        """Compare a tip with the nearest known point; keeps and returns the RegistrationVerification.
-
-        :param tipInReference: tip that touches the point (mm, Reference); the stylus tip unless given
-        :raises ValueError: no known points, no registration, or no tip
-        """
+    def verify(self, parameterNode):
+        """Compare the stylus tip with the nearest known point; keeps and returns the RegistrationVerification."""
         import json
 
         from FusionRegistrationLib.RegistrationVerification import verifyRegistration
 
-        given = tipInReference is not None
-        why = whyNot(parameterNode, RegistrationAction.Verify, True) if given else self.whyNot(parameterNode, RegistrationAction.Verify)
-        if why:
-            raise ValueError(why)
-        fit = self.fitOf(parameterNode)
-        tip = np.asarray(tipInReference, float) if given else self._tipInReference(parameterNode)
+        self._require(parameterNode, RegistrationAction.Verify)
+        fit, tip = self.fitOf(parameterNode), self._tipInReference(parameterNode)
         known = slicer.util.arrayFromMarkupsControlPoints(parameterNode.knownPoints, world=True)
         inRas = fit.fromToTo[:3, :3] @ tip + fit.fromToTo[:3, 3]
         nearest = int(np.argmin(np.linalg.norm(known - inRas, axis=1)))

@@ -46,14 +46,13 @@ class PointCheck:
             found[tool] = (pose.matrix @ tip)[:3, 3]
         return found
 
-    def _nearest(self, registration):
-        """(distance in mm, tool, tip) of the live tip nearest to a known point, by the registration as it is."""
-        fit = self._logic.registrationFit()
-        known = slicer.util.arrayFromMarkupsControlPoints(registration.knownPoints, world=True)
+    def _nearest(self, fit, known):
+        """(distance in mm, index of the known point, tool, tip) of the live tip nearest to a known point, by the registration as it is."""
         candidates = []
         for tool, tip in self.tips().items():
             inRas = fit.fromToTo[:3, :3] @ tip + fit.fromToTo[:3, 3]
-            candidates.append((float(np.linalg.norm(known - inRas, axis=1).min()), tool, tip))
+            distances = np.linalg.norm(known - inRas, axis=1)
+            candidates.append((float(distances.min()), int(distances.argmin()), tool, tip))
         return min(candidates, key=lambda candidate: candidate[0])
 
     def whyNot(self, parameterNode, action):
@@ -77,12 +76,22 @@ class PointCheck:
         why = self.whyNot(parameterNode, CheckAction.CheckPoint)
         if why:
             raise ValueError(why)
-        registration = logic.registration.getParameterNode()
-        distanceMm, tool, tip = self._nearest(registration)
+        from FusionRegistrationLib.RegistrationVerification import verifyRegistration
+
+        registration, fit = logic.registration.getParameterNode(), logic.registrationFit()
+        known = slicer.util.arrayFromMarkupsControlPoints(registration.knownPoints, world=True)
+        distanceMm, nearest, tool, tip = self._nearest(fit, known)
         if distanceMm > REACH_MM:
             text = _("The nearest known point is {distance:.0f} mm from the tip: touch it with needle or stylus, or register again.")
             raise ValueError(text.format(distance=distanceMm))
-        result = logic.registration.verify(registration, tip)
+        result = verifyRegistration(
+            fit.fromToTo,
+            [tip],
+            known[[nearest]],
+            names=[registration.knownPoints.GetNthControlPointLabel(nearest)],
+            limitMm=registration.passLimitMm,
+            registrationPointsRas=getattr(fit, "toPoints", None),
+        )
         self.text = result.message
         values = {"point": result.worstName, "errorMm": round(result.maxMm, 2), "limitMm": result.limitMm, "tool": tool}
         logic.log("REGISTRATION" if result.passed else "WARNING", result.message, **values)
