@@ -117,7 +117,11 @@ class IntradiscalNavWidget(ModulePanel):
     def onTimer(self):
         if self._parameterNode is None:
             return
-        self.logic.tick(self._parameterNode)
+        try:
+            self.logic.tick(self._parameterNode)
+        except Exception:
+            self.update()  # guidance has ended: no number may stay
+            raise
         for section in self.sections:
             section.onTick(self._parameterNode)
         if time.monotonic() - self._lastStatusSec > STATUS_INTERVAL_SEC:

@@ -23,7 +23,7 @@ class GuidedNeedles:
         self._paths = NeedlePaths()
         self._parameterNode, self._anatomy, self._connectedTip, self._noted = parameterNode, anatomy, connectedTip, noted
         self._session = None
-        self._taken, self._seen, self._structures, self._tables = {}, {}, {}, {}
+        self._taken, self._seen, self._refused, self._structures, self._tables = {}, {}, {}, {}, {}
         self._pathId, self._refreshedSec = None, float("-inf")
         self.whyNotLive = ""
         """Why no needle can be guided now: `path` is empty or unusable."""
@@ -64,7 +64,7 @@ class GuidedNeedles:
             self._refresh(needle, atOnce=needle.nodeId == chosen != self._pathId)
         self._pathId = chosen
         active = next((needle for needle in needles if needle.nodeId == chosen), None)
-        self.whyNotLive = active.whyNot if active is not None else _("choose the path of a needle")
+        self.whyNotLive = active.whyNot or self._refused.get(active.name, "") if active is not None else _("choose the path of a needle")
         if not self.whyNotLive and active.name in self._taken:
             self._session.selectNeedle(active.name, nowSec)
 
@@ -78,8 +78,13 @@ class GuidedNeedles:
         if not (isNew or atOnce or self._seen.get(needle.name) == state):
             self._seen[needle.name] = state
             return
-        plan = self._take(needle)
-        self._session.needles.add(plan)
+        try:
+            plan = self._take(needle)
+            self._session.needles.add(plan)
+        except ValueError as error:  # a calibration that is no calibration: this needle can't be guided, the others can
+            self._refused[needle.name] = str(error)
+            return
+        self._refused.pop(needle.name, None)
         active = self._session.needles.active
         if active is not None and active.name == needle.name:
             from IntradiscalNavLib.Guidance.StructureClearance import StructureSet
@@ -88,12 +93,15 @@ class GuidedNeedles:
         self._noted(needle, isNew)
 
     def _take(self, needle):
+        tip = self._tipOf(needle)
+        if tip is None:
+            raise ValueError(_("Load the calibration of the needle first."))
         self._taken[needle.name] = self._stateOf(needle)
         self._structures[needle.name] = ()
         if self._anatomy is not None:
             limit = self._parameterNode.plan.rootMarginMm
             self._structures[needle.name] = riskStructures(self._anatomy, needle.entryRas, needle.targetRas, limit, self._tables)
-        return needlePlan(needle, self._tipOf(needle))
+        return needlePlan(needle, tip)
 
     def _tipOf(self, needle):
         """NeedleTipToNeedle of this needle: its own, else the connected one."""

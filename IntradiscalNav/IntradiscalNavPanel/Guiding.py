@@ -36,6 +36,7 @@ class Guiding:
         self._statusStamp = 0
         self._warnings, self._warningsKey = (), None
         self._smoothingSec = 0.0
+        self._logTrouble = ""
 
     def startGuidance(self, parameterNode):
         """Guide the needle of `path` with the registration and calibration at hand; the other planned needles stand ready."""
@@ -76,10 +77,18 @@ class Guiding:
             self.startRecording(parameterNode)
         self._recordPlan(session.needles.active)
 
+    def _tell(self, kind, text, **values):
+        """Log without letting a log that can't be written end the guidance: that is told beside the numbers instead."""
+        try:
+            self.log(kind, text, **values)
+            self._logTrouble = ""
+        except Exception as error:  # noqa: BLE001  full disks, folders taken away, locked files: guidance goes on all the same
+            self._logTrouble = _("The procedure log can't be written: {error}").format(error=error)
+
     def _noteNeedle(self, needle, isNew):
         """A path was taken up, or moved, while guidance runs: the recording goes on, and knows of it."""
         text = f"{needle.name}: path added" if isNew else f"{needle.name}: path or calibration changed"
-        self.log("PLAN", text, target=needle.targetName, lengthMm=round(needle.pathLengthMm, 1))
+        self._tell("PLAN", text, target=needle.targetName, lengthMm=round(needle.pathLengthMm, 1))
         active = self.session.needles.active
         if active is not None and active.name == needle.name:
             self._recordPlan(active)
@@ -125,7 +134,7 @@ class Guiding:
         if wanted != self._smoothingSec:
             self._smoothingSec = wanted
             self.session.smoother = PoseSmoother(wanted)
-            self.log("GUIDANCE", "smoothing of the needle", timeConstantSec=wanted)
+            self._tell("GUIDANCE", "smoothing of the needle", timeConstantSec=wanted)
 
     def smoothingText(self):
         """What the smoothing costs, empty when it is off."""
@@ -166,13 +175,14 @@ class Guiding:
             self.checks.checkArch(state)
 
     def stopGuidance(self):
-        if self.updater is not None:
-            self.updater.close()
-            self.log("GUIDANCE", "guidance stopped")
-        if self.views is not None:
-            # Numbers and needle left in the views would look live.
-            self.views.close()
+        updater, views = self.updater, self.views
         self.session = self.updater = self.views = self.state = self.checks = self._guided = None
+        if views is not None:
+            # Numbers and needle left in the views would look live.
+            views.close()
+        if updater is not None:
+            updater.close()
+            self._tell("GUIDANCE", "guidance stopped")
 
     @property
     def isGuiding(self):
@@ -210,7 +220,7 @@ class Guiding:
         self._followSmoothing(parameterNode)
         smoothing = self.smoothingText()
         checks = self.checks.warnings if self.checks is not None else ()
-        self.session.warnings = self._standingWarnings() + checks + ((smoothing,) if smoothing else ())
+        self.session.warnings = self._standingWarnings() + checks + tuple(filter(None, (smoothing, self._logTrouble)))
         if self.views is not None:
             self.views.opacity = parameterNode.navigation.opacity
             self.views.curtain = parameterNode.navigation.curtain
@@ -228,5 +238,5 @@ class Guiding:
                 if event.kind == "clearance" and "UNKNOWN" in event.text:
                     continue  # a structure that comes into or goes out of knowledge is no news for the log
                 kind = EVENT_KINDS.get(event.kind, "REMARK")
-                self.log(kind, event.text, **{name: value for name, value in event.detail.items() if value is not None})
+                self._tell(kind, event.text, **{name: value for name, value in event.detail.items() if value is not None})
         return self.state

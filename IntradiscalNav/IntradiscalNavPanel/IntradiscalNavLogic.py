@@ -190,6 +190,15 @@ class IntradiscalNavLogic(PathPlanning, Guiding, CaseKeeping, ScriptedLoadableMo
         if self.connection is None:
             return None
         nowSec = time.monotonic() if nowSec is None else nowSec
+        try:
+            return self._turn(parameterNode, nowSec)
+        except Exception as error:
+            # Numbers that can't be worked out anew would stay on the screen and look live.
+            self.stopGuidance()
+            self._tell("WARNING", f"guidance was ended by an error: {error}")
+            raise
+
+    def _turn(self, parameterNode, nowSec):
         self._followRegistration()
         self._followPatientSensor()
         self._followCalibrations()

@@ -133,7 +133,7 @@ def main() -> None:
     live.start()
     begin = time.perf_counter()
     sampleSec = max(2.0, min(10.0, options.seconds / 40.0))
-    nextSample = min(45.0, 0.35 * options.seconds)
+    nextSample = min(300.0, 0.35 * options.seconds)  # caches and histories fill before
     print("   time  " + "  ".join(f"{name:>15}" for name in names), flush=True)
     number = 0
     received = 0

@@ -120,6 +120,60 @@ def test_withoutAPathNoNumberIsShown(twoNeedles):
     assert p.turn(ENTRY).displayed.guidance is not None
 
 
+def test_calibrationThatIsNoneStopsThisNeedleOnly(twoNeedles):
+    p = twoNeedles
+    p.start()
+    mirrored = np.diag([1.0, 1.0, -1.0, 1.0])
+    mirrored[2, 3] = 150.0
+    node = p.slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "MirroredTip")
+    p.slicer.util.updateTransformMatrixFromArray(node, mirrored)
+    p.logic.needles.add(p.slicer.util.getNode("Facet path"), "facet L4-L5 left", tip=node)
+    p.logic.needles.activate(p.node, "Facet path")
+    state = p.turn(ENTRY)
+    assert state.displayed.guidance is None and "NeedleTipToNeedle of needle 'Facet path'" in p.ui.warningLabel.text
+    p.logic.needles.activate(p.node, "Disc path")
+    assert p.turn(ENTRY).displayed.guidance is not None
+
+
+def test_errorInATurnLeavesNoNumber(twoNeedles, monkeypatch):
+    """Whatever goes wrong: the numbers of the turn before must not stay as if they were live."""
+    p = twoNeedles
+    p.start()
+    assert p.ui.tipToTargetNumber.text.endswith("mm")
+
+    def fail(*_):
+        raise RuntimeError("something unforeseen")
+
+    monkeypatch.setattr(p.logic.session, "update", fail)
+    p.now = time.monotonic() + 1
+    monkeypatch.setattr("IntradiscalNavPanel.IntradiscalNavLogic.time", types.SimpleNamespace(monotonic=lambda: p.now))
+    with pytest.raises(RuntimeError, match="unforeseen"):
+        p.panel.onTimer()
+    assert not p.logic.isGuiding and not p.ui.guideButton.checked
+    assert p.ui.tipToTargetNumber.text == "–" and p.ui.needleLabel.text == ""
+    assert "something unforeseen" in p.logged("warning")[-1].text
+
+
+def test_logThatCannotBeWrittenIsToldAndGuidanceGoesOn(twoNeedles, monkeypatch):
+    p = twoNeedles
+    p.start()
+
+    def fail(*_, **__):
+        raise OSError("no space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(type(p.logic), "log", fail)
+        p.logic.needles.activate(p.node, "Facet path")
+        p.turn(ENTRY)
+        state = p.turn(ENTRY)
+    assert state.displayed.targetName == "facet L4-L5 left" and state.displayed.guidance is not None
+    assert "no space left on device" in p.ui.warningLabel.text
+    p.logic.needles.activate(p.node, "Disc path")
+    p.turn(ENTRY)
+    p.turn(ENTRY)
+    assert "no space left" not in p.ui.warningLabel.text
+
+
 def test_linesThatAreNoPathsAreNoNeedles(procedure):
     p = procedure
     p.line("ruler", ENTRY, TARGET)
