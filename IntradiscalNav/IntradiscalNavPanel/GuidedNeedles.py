@@ -39,7 +39,13 @@ class GuidedNeedles:
         needles = [needle for needle in self._paths.planned(self._parameterNode) if not needle.whyNot]
         index = needles.index(active)
         self._pathId = active.nodeId
-        return [self._take(needle) for needle in needles[index:] + needles[:index]]
+        plans = [self._take(active)]
+        for needle in needles[index + 1 :] + needles[:index]:
+            try:
+                plans.append(self._take(needle))
+            except ValueError as error:  # a calibration that is no calibration: this needle can't be guided, the others can
+                self._refused[needle.name] = str(error)
+        return plans
 
     def attach(self, session):
         """Follow the needles in this session."""
@@ -81,7 +87,7 @@ class GuidedNeedles:
         try:
             plan = self._take(needle)
             self._session.needles.add(plan)
-        except ValueError as error:  # a calibration that is no calibration: this needle can't be guided, the others can
+        except ValueError as error:  # as in `plans`
             self._refused[needle.name] = str(error)
             return
         self._refused.pop(needle.name, None)
@@ -93,9 +99,12 @@ class GuidedNeedles:
         self._noted(needle, isNew)
 
     def _take(self, needle):
+        from FusionRegistrationLib.RigidTransform import checkRigid
+
         tip = self._tipOf(needle)
         if tip is None:
             raise ValueError(_("Load the calibration of the needle first."))
+        checkRigid(tip, f"NeedleTipToNeedle of needle {needle.name!r}")
         self._taken[needle.name] = self._stateOf(needle)
         self._structures[needle.name] = ()
         if self._anatomy is not None:

@@ -133,6 +133,8 @@ def test_calibrationThatIsNoneStopsThisNeedleOnly(twoNeedles):
     assert state.displayed.guidance is None and "NeedleTipToNeedle of needle 'Facet path'" in p.ui.warningLabel.text
     p.logic.needles.activate(p.node, "Disc path")
     assert p.turn(ENTRY).displayed.guidance is not None
+    p.ui.guideButton.click()
+    assert p.start().displayed.guidance is not None, "nor does it keep the others from being guided"
 
 
 def test_errorInATurnLeavesNoNumber(twoNeedles, monkeypatch):
