@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 import pathlib
-from collections.abc import Mapping
-from typing import Any
 
-import numpy as np
-
-from IntradiscalNavHeadless.SceneHost import SceneHost, startHost
-from IntradiscalNavHeadless.SceneReplay import findCtNode
+from IntradiscalNavHeadless.SceneHost import startHost
 from IntradiscalNavLib.Recording.CaseFolder import CaseFolder
 from IntradiscalNavLib.Recording.ForeignRecording import ENDINGS, readForeignRecording
-from IntradiscalNavLib.Recording.NavigationMetrics import PlannedPath
 from IntradiscalNavLib.Recording.PerkTutorMetrics import TissueSurface
 from IntradiscalNavLib.Recording.ProcedureReview import ProcedureReview, reviewProcedure
 from IntradiscalNavLib.Recording.RecordedProcedure import RecordedProcedure, takeApart
-from IntradiscalNavLib.Recording.RecordFormat import JsonRecord, Record, RecordKind
 from IntradiscalNavLib.Recording.RecordingReader import RecordingReader
-from IntradiscalNavLib.Recording.SceneDocuments import DocumentRole, readDocument
-from IntradiscalNavLib.Recording.SequenceImport import readSequences, sequenceBrowsers
-from IntradiscalNavLib.Recording.TissueModel import findTissueModel, surfaceInWorld
+from IntradiscalNavLib.Recording.SceneReview import Documents, documentsOf, reviewRecording, reviewScene, tissueOf
+from IntradiscalNavLib.Recording.SequenceImport import readSequences
 
 SCENE_ENDINGS = (".mrb", ".mrml")
 
@@ -63,7 +54,7 @@ def reviewWithRecording(path: pathlib.Path) -> tuple[ProcedureReview, RecordedPr
     if path.name.lower().endswith(SCENE_ENDINGS):
         host = startHost()
         host.loadScene(path)
-        return reviewScene(host, path.stem)
+        return reviewScene(host.scene, path.stem)
     if path.name.lower().endswith(ENDINGS):
         try:
             recorded = readForeignRecording(path)
@@ -95,96 +86,19 @@ def _reviewFolder(folder: pathlib.Path) -> tuple[ProcedureReview, RecordedProced
     case = CaseFolder(folder) if (folder / "case.json").is_file() else None
     recordings = [folder] if (folder / "recording.json").is_file() else list(case.recordingFolders() if case else ())
     scene = case.newestScene() if case else None
-    documents: dict[DocumentRole, dict[str, Any] | None] = {}
+    documents: Documents = {}
     tissue: TissueSurface | None = None
     if scene is not None:
         host = startHost()
         host.loadScene(scene)
-        documents = _documents(host)
-        tissue = _tissue(host)
+        documents = documentsOf(host.scene)
+        tissue = tissueOf(host.scene)
         if not recordings:
-            return reviewScene(host, folder.name)
+            return reviewScene(host.scene, folder.name)
     if not recordings:
         raise ValueError(f"The case folder {folder} holds neither a recording nor a scene.")
     reader = RecordingReader(recordings[-1], withPixels=False)
     recorded = takeApart(reader)
-    review = reviewProcedure(
-        folder.name,
-        recorded,
-        plan=_plan(documents.get(DocumentRole.PLAN)),
-        registration=_registration(documents.get(DocumentRole.REGISTRATION)),
-        lastCt=(documents.get(DocumentRole.METRICS) or {}).get("lastCt"),
-        tissue=tissue,
-    )
     earlier = len(recordings) - 1
-    return _withRemarks(review, [*reader.problems, *([f"{earlier} earlier recordings were left out"] if earlier else [])]), recorded
-
-
-def reviewScene(host: SceneHost, name: str) -> tuple[ProcedureReview, RecordedProcedure]:
-    """Review the loaded scene: ours, or one that plain Slicer or SlicerIGT recorded."""
-    documents = _documents(host)
-    browsers = sequenceBrowsers(host.scene)
-    records: list[Record] = [*_fixedTransforms(documents), *_displayedGuidance(documents)]
-    for browser in browsers[:1]:
-        records += list(readSequences(browser))
-    recorded = takeApart(records)
-    review = reviewProcedure(
-        name,
-        recorded,
-        plan=_plan(documents[DocumentRole.PLAN]),
-        registration=_registration(documents[DocumentRole.REGISTRATION]),
-        lastCt=(documents[DocumentRole.METRICS] or {}).get("lastCt"),
-        tissue=_tissue(host),
-    )
-    remarks = [] if browsers else ["the scene holds no recording"]
-    if len(browsers) > 1:
-        remarks.append(f"{len(browsers) - 1} further recordings of the scene were left out")
-    if findCtNode(host.scene) is None:
-        remarks.append("the scene holds no CT")
-    return _withRemarks(review, remarks), recorded
-
-
-def _tissue(host: SceneHost) -> TissueSurface | None:
-    """The skin model of the loaded scene, for the tissue metrics."""
-    node = findTissueModel(host.scene)
-    return None if node is None else TissueSurface(surfaceInWorld(node))
-
-
-def _documents(host: SceneHost) -> dict[DocumentRole, dict[str, Any] | None]:
-    roles = [role for role in DocumentRole if role not in (DocumentRole.REPORT, DocumentRole.LOG)]
-    return {role: readDocument(host.scene, role) for role in roles}
-
-
-def _displayedGuidance(documents: Mapping[DocumentRole, dict[str, Any] | None]) -> list[Record]:
-    """Phases, clearances and out-of-plane distances as they were displayed, stored with the scene."""
-    entries = (documents[DocumentRole.TIMELINE] or {}).get("guidance", ())
-    return [JsonRecord(RecordKind.GUIDANCE, "Guidance", round(float(entry["timeSec"]) * 1e9), dict(entry)) for entry in entries]
-
-
-def _fixedTransforms(documents: Mapping[DocumentRole, dict[str, Any] | None]) -> list[Record]:
-    transforms: dict[str, Any] = dict(documents[DocumentRole.CALIBRATION] or {})
-    registration = documents[DocumentRole.REGISTRATION]
-    if registration and "fromToTo" in registration:
-        transforms["ReferenceToRas"] = registration["fromToTo"]
-    values = [{"name": name, "matrix": np.asarray(matrix, float).tolist()} for name, matrix in transforms.items()]
-    return [JsonRecord(RecordKind.EVENT, "FixedTransform", 0, each) for each in values]
-
-
-def _plan(document: Mapping[str, Any] | None) -> PlannedPath | None:
-    if not document or "entryRas" not in document:
-        return None
-    return PlannedPath(tuple(document["entryRas"]), tuple(document["targetRas"]))
-
-
-def _registration(document: Mapping[str, Any] | None) -> dict[str, Any]:
-    if not document:
-        return {}
-    quality: dict[str, Any] = {name: document[name] for name in ("freMm", "fleMm") if name in document}
-    for target, error in (document.get("predictedTre") or {}).items():
-        quality |= {"target": target, "predictedTreRmsMm": error["rmsMm"], "predictedTre95Mm": error["p95Mm"]}
-        break
-    return quality
-
-
-def _withRemarks(review: ProcedureReview, remarks: list[str]) -> ProcedureReview:
-    return dataclasses.replace(review, missing=(*review.missing, *remarks))
+    remarks = [*reader.problems, *([f"{earlier} earlier recordings were left out"] if earlier else [])]
+    return reviewRecording(folder.name, recorded, documents, tissue, remarks), recorded

@@ -15,22 +15,8 @@ from rich.table import Table
 
 from IntradiscalNavHeadless.CaseReview import findCases, isReviewable
 from IntradiscalNavHeadless.ReviewBatch import CaseResult, reviewMany, reviewOne
+from IntradiscalNavLib.Recording.ReviewText import reviewRows
 from ProcedureLogLib.CaseRegistry import writeSummaryCsv
-
-SHOWN = (
-    ("navigation", "entryErrorMm", "entry error", "mm"),
-    ("navigation", "finalTipToTargetMm", "tip to target at the end", "mm"),
-    ("navigation", "finalLateralMm", "lateral error at the end", "mm"),
-    ("navigation", "finalAngleDeg", "angle to the plan at the end", "°"),
-    ("navigation", "timeInTissueSec", "time in tissue", "s"),
-    ("navigation", "needlePasses", "needle passes", ""),
-    ("navigation", "corrections", "corrections", ""),
-    ("navigation", "invisibleShare", "share of time without needle pose", ""),
-    ("navigation", "outOfPlaneShare", "share of time out of plane", ""),
-    ("perkTutor", "pathLengthMm", "path length (Perk Tutor)", "mm"),
-    ("perkTutor", "elapsedTimeSec", "elapsed time (Perk Tutor)", "s"),
-    ("registration", "predictedTre95Mm", "predicted registration error at the target, 95 %", "mm"),
-)
 
 
 def review(
@@ -82,42 +68,42 @@ def _showReplay(path: pathlib.Path, folder: pathlib.Path | None, clip: pathlib.P
     :raises ValueError: where there is no scene to replay. :raises RuntimeError: without off-screen rendering or ffmpeg.
     """
     from IntradiscalNavHeadless.NavigationPictures import NavigationPictures
-    from IntradiscalNavHeadless.ReplayClip import writeClip, writeKeyPictures
     from IntradiscalNavHeadless.SceneHost import startHost
-    from IntradiscalNavHeadless.SceneReplay import SceneReplay
     from IntradiscalNavLib.Recording.CaseFolder import CaseFolder
+    from IntradiscalNavLib.Recording.ReplayClip import Picture, writeClip, writeKeyPictures
+    from IntradiscalNavLib.Recording.ReplaySource import SequenceSource
+    from IntradiscalNavLib.Recording.SceneReplay import SceneReplay
+    from IntradiscalNavLib.Views.PlanGhost import PlanGhost
 
     scene = CaseFolder(path).newestScene() if path.is_dir() else path
     if scene is None or scene.suffix not in (".mrb", ".mrml"):
         raise ValueError(f"{path} holds no scene: pictures and clips are made from a saved scene.")
     host = startHost()
     host.loadScene(scene)
-    replay = SceneReplay(host)
+    replay = SceneReplay(host.scene, SequenceSource(host.scene, host.moduleLogics["sequences"]))
     views = NavigationPictures(host, replay.ctNode(), replay.anatomy(), (480, 400))
+    ghost = PlanGhost(host.scene)
+
+    def pictureAt(timeSec: float) -> Picture:
+        state = replay.seek(timeSec)
+        ghost.show(state)
+        return views.mosaic(state)
+
     if folder is not None:
-        for picture in writeKeyPictures(replay, views, folder):
+        for picture in writeKeyPictures(pictureAt, replay.timeline(), replay.durationSec, folder):
             console.print(f"written {picture}", highlight=False, soft_wrap=True)
     if clip is not None:
         with Progress(TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), console=console) as progress:
             task = progress.add_task("Writing the clip", total=1.0)
-            count = writeClip(replay, views, clip, onProgress=lambda share: progress.update(task, completed=share))
+            count = writeClip(pictureAt, replay.durationSec, clip, onProgress=lambda share: progress.update(task, completed=share))
         console.print(f"written {clip}: {count} frames", highlight=False, soft_wrap=True)
     views.close()
 
 
 def _printOne(console: Console, result: CaseResult) -> None:
     table = Table(title=f"Review of {result.review['name']}", show_header=False)
-    table.add_row("recorded", f"{result.review['durationSec']:.1f} s, {result.review['imageCount']} images")
-    for part, name, label, unit in SHOWN:
-        value = (result.review.get(part) or {}).get(name)
-        table.add_row(label, "not known" if value is None else f"{value:g} {unit}" if isinstance(value, int) else f"{value:.2f} {unit}")
-    for name, value in ((result.review.get("navigation") or {}).get("leastClearanceMm") or {}).items():
-        table.add_row(f"least clearance to {name}", f"{value:.1f} mm")
-    for name, value in (result.review.get("lastCt") or {}).items():
-        if isinstance(value, bool):
-            table.add_row(f"last CT: {name}", "yes" if value else "no")
-        elif isinstance(value, int | float):
-            table.add_row(f"last CT: {name}", f"{value:.2f}" if isinstance(value, float) else str(value))
+    for name, value in reviewRows(result.review):
+        table.add_row(name, value)
     console.print(table)
     for remark in result.review["missing"]:
         console.print(f"[yellow]{remark}[/yellow]", highlight=False)

@@ -6,13 +6,12 @@ import pathlib
 import sqlite3
 from typing import Any
 
+from IntradiscalNavLib.Recording.SceneDocuments import CASE_ATTRIBUTE, PSEUDONYM_ATTRIBUTE, DocumentRole, findTableNode, readTable
 from ProcedureLogLib.LogTable import eventsFromRows, latestRevisions
 from ProcedureLogLib.ProcedureRecord import buildRecord, recordOf
 from ProcedureLogLib.ProcedureStore import DATABASE_FILE, ProcedureStore
 from ProcedureLogLib.ProcedureSummary import summaryOf
 
-PSEUDONYM_ATTRIBUTE = "IntradiscalNav.Pseudonym"
-CASE_ATTRIBUTE = "IntradiscalNav.CaseId"
 SHOWN = ("pseudonym", "day", "group", "operator", "level", "side", "ctPasses", "operativeInjectionMin", "technicalSuccess")
 """Columns that the table of reviews carries beside the metrics."""
 
@@ -37,8 +36,6 @@ def summaryOfScene(scene: Any) -> dict[str, Any]:
 
     :raises ValueError: when the table is damaged.
     """
-    from IntradiscalNavLib.Recording.SceneDocuments import DocumentRole, findTableNode, readTable
-
     found = readTable(scene, DocumentRole.LOG)
     if found is None:
         return {}

@@ -28,15 +28,15 @@ from IntradiscalNavHeadless.Demo.SweepStep import checkByBoneSurface
 from IntradiscalNavHeadless.Demo.TruthCheck import TruthCheck, checkAgainstTruth
 from IntradiscalNavHeadless.NavigationPictures import NavigationPictures
 from IntradiscalNavHeadless.RenderingProbe import whyNoRendering
-from IntradiscalNavHeadless.ReviewSummary import CASE_ATTRIBUTE, PSEUDONYM_ATTRIBUTE
 from IntradiscalNavHeadless.SceneHost import startHost
 from IntradiscalNavLib.Planning.SpineAnatomy import SpineAnatomy
 from IntradiscalNavLib.Planning.Trajectory import Trajectory
 from IntradiscalNavLib.Recording.CaseFolder import CaseFolder
-from IntradiscalNavLib.Recording.RecordedProcedure import RecordedProcedure, takeApart
+from IntradiscalNavLib.Recording.ProcedureTimeline import timelineDocument
+from IntradiscalNavLib.Recording.RecordedProcedure import takeApart
 from IntradiscalNavLib.Recording.RecordingReader import RecordingReader
 from IntradiscalNavLib.Recording.RecordingWriter import RecordingSettings, RecordingWriter
-from IntradiscalNavLib.Recording.SceneDocuments import DocumentRole, storeDocument, storeTable
+from IntradiscalNavLib.Recording.SceneDocuments import CASE_ATTRIBUTE, PSEUDONYM_ATTRIBUTE, DocumentRole, storeDocument, storeTable
 from IntradiscalNavLib.Recording.SequenceExport import SequenceSpan, exportToSequences
 from IntradiscalNavLib.Recording.StreamRecorder import StreamRecorder
 from IntradiscalNavLib.Simulation.LumbarPhantom import buildLumbarPhantom
@@ -49,8 +49,6 @@ from ProcedureLogLib.LogTable import rows as logRows
 from ProcedureLogLib.ProcedureEvent import EventKind
 from ProcedureLogLib.ProcedureReport import writeProcedureReport
 
-GUIDANCE_STEP_SEC = 0.1
-"""The scene keeps the displayed numbers at this step; the raw recording has each of them."""
 INJECTED_GAS_ML = 20.0
 """Oxygen-ozone injected into the disc (Albano 2023). Most of it leaves the disc at once; the simulated CT keeps 3 mL."""
 STREAMS = ("ProbeToReference", "NeedleToReference", "StylusToReference", "Image_Reference")
@@ -231,22 +229,6 @@ def _save(
     }
     summary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return (report, scene, summary, *run.pictures.values())
-
-
-def timelineDocument(recorded: RecordedProcedure, startSec: float) -> dict[str, object]:
-    """Phases and events as a scene keeps them: seconds since the first sample of its sequences."""
-    events = [
-        {"timeSec": round(event.timeSec - startSec, 3), "name": event.name, "text": str(event.values.get("text", ""))}
-        for event in recorded.events
-        if event.timeSec >= startSec and event.name not in ("FixedTransform", "Plan", "phase")
-    ]
-    guidance: list[dict[str, object]] = []
-    for entry in recorded.guidance:
-        timeSec = entry.timeSec - startSec
-        if timeSec >= 0 and (not guidance or timeSec - float(str(guidance[-1]["timeSec"])) >= GUIDANCE_STEP_SEC):
-            kept = {name: entry.values[name] for name in ("phase", "outOfPlaneMm", "clearancesMm") if entry.values.get(name) is not None}
-            guidance.append({"timeSec": round(timeSec, 3), **kept})
-    return {"phases": [[round(time - startSec, 3), name] for time, name in recorded.phases], "events": events, "guidance": guidance}
 
 
 def _saved(run: DemoRun, target: pathlib.Path) -> None:

@@ -67,9 +67,16 @@ class DisplayedGuidance:
     notLive: Mapping[str, ToolLiveness]
     warnings: tuple[str, ...]
     guidance: Guidance | None
+    isReplay: bool = False
+    """Whether this comes from a recording (see ``Views.ReplayMark``): whoever shows it has to say so."""
 
     def text(self, number: GuidanceNumber) -> str:
         return self.numbers[number].text
+
+    @property
+    def phaseText(self) -> str:
+        """Phase as it is shown: that of a replay is never to be taken for a live one."""
+        return f"REPLAY {self.phase.value}" if self.isReplay else self.phase.value
 
 
 def millimetres(value: float, signed: bool = False) -> str:

@@ -30,6 +30,17 @@ class RecordingStream:
     name: str
 
 
+@dataclass(frozen=True)
+class RecordPlace:
+    """Where the payload of a record lies, so that one picture can be read without reading the recording."""
+
+    chunk: pathlib.Path
+    offset: int
+    size: int
+    kind: int
+    flags: int
+
+
 class RecordingReader:
     """Iterates over the records of a recording folder in file order (arrival order).
 
@@ -46,6 +57,8 @@ class RecordingReader:
         if not manifest.is_file() and not self.chunks:
             raise FileNotFoundError(f"There is no recording in {self.folder}: neither {MANIFEST_NAME} nor chunk files.")
         self.startUnixNs = 0
+        self.place: RecordPlace | None = None
+        """Place of the record that was handed out last."""
         self.problems: list[str] = []
         """What could not be read, in words; filled while iterating."""
         try:
@@ -61,15 +74,28 @@ class RecordingReader:
         """Streams of the recording, in the order of their first record."""
         found: dict[RecordingStream, None] = {}
         for chunk in self.chunks:
-            for kind, _, _, payload in self._rawRecords(chunk):
+            for kind, _, _, payload, _ in self._rawRecords(chunk):
                 if kind == RecordKind.STREAM:
                     definition = json.loads(payload)
                     found[RecordingStream(RecordKind(definition["kind"]), definition["name"])] = None
         return tuple(found)
 
+    def readAt(self, place: RecordPlace, streamName: str, timeNs: int) -> Record:
+        """One record again, whole, by its place.
+
+        :raises ValueError: when the file has changed and no longer holds it.
+        """
+        with place.chunk.open("rb") as file:
+            file.seek(place.offset)
+            payload = file.read(place.size)
+        if len(payload) != place.size:
+            raise ValueError(f"{place.chunk.name} has become shorter while it is replayed. Open the recording again.")
+        return decodeRecord(place.kind, place.flags, streamName, timeNs, payload)
+
     def _readChunk(self, chunk: pathlib.Path) -> Iterator[Record]:
         names: dict[int, str] = {}
-        for kind, flags, (number, timeNs), payload in self._rawRecords(chunk):
+        for kind, flags, (number, timeNs), payload, body in self._rawRecords(chunk):
+            self.place = RecordPlace(chunk, body, len(payload), kind, flags)
             if kind == RecordKind.STREAM:
                 definition = json.loads(payload)
                 names[definition["number"]] = definition["name"]
@@ -79,7 +105,7 @@ class RecordingReader:
             except (KeyError, ValueError, zlib.error) as error:
                 self._report(f"{chunk.name}: a record at {timeNs / 1e9:.3f} s can't be decoded ({error}) and is skipped.")
 
-    def _rawRecords(self, chunk: pathlib.Path) -> Iterator[tuple[int, int, tuple[int, int], bytes]]:
+    def _rawRecords(self, chunk: pathlib.Path) -> Iterator[tuple[int, int, tuple[int, int], bytes, int]]:
         data = chunk.read_bytes()
         if len(data) < FILE_HEADER.size:
             self._report(f"{chunk.name} is cut within its header; nothing in it can be read.")
@@ -103,7 +129,7 @@ class RecordingReader:
                     if zlib.crc32(payload, zlib.crc32(data[position : position + RECORD_HEADER.size])) != expected:
                         fault = "a record with a wrong checksum"
             if not fault:
-                yield kind, flags, (number, timeNs), payload
+                yield kind, flags, (number, timeNs), payload, body
                 position = body + size
                 continue
             following = data.find(RECORD_MARK, position + 1)

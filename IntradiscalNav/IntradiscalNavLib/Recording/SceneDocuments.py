@@ -15,6 +15,9 @@ from IntradiscalNavLib.Recording.SceneMigration import CURRENT_VERSION, migrateD
 
 ROLE_ATTRIBUTE = "IntradiscalNav.Document"
 VERSION_ATTRIBUTE = "IntradiscalNav.Version"
+PSEUDONYM_ATTRIBUTE = "IntradiscalNav.Pseudonym"
+CASE_ATTRIBUTE = "IntradiscalNav.CaseId"
+"""Of the log's table: whose log it is."""
 
 
 class DocumentRole(enum.Enum):

@@ -18,6 +18,8 @@ LABEL_SHARE = 0.042
 NAME_SHARE = 0.068
 """Active needle and target: one sensor serves many needles, so which one is meant must be read as far off as the numbers."""
 TEXT_COLOR = (1.0, 1.0, 1.0)
+REPLAY_COLOR = (0.62, 0.80, 1.0)
+"""Numbers of a replay: no live number is blue."""
 NAME_COLOR = (0.93, 0.55, 0.78)
 LABEL_COLOR = (0.80, 0.83, 0.88)
 BANNER_BACKGROUND = (0.45, 0.17, 0.0)
@@ -62,8 +64,8 @@ class NumberOverlay:
         big, small = max(int(height * BIG_SHARE), 18), max(int(height * LABEL_SHARE), 11)
         edge = max(small // 2, 5)
         title = self._title
-        if displayed.live:
-            title += f"   {displayed.phase.value}"
+        if displayed.live or displayed.isReplay:
+            title += f"   {displayed.phaseText}"
         name = f"{displayed.needleName}\n{displayed.targetName}" if self._namesNeedle else ""
         nameSize = _fittedSize(max(int(height * NAME_SHARE), 13), max(name.split("\n"), key=len), int(0.7 * width))
         changed = self._put("name", name, NAME_COLOR, nameSize, (width - edge, height - edge), "right", "top", bold=True)
@@ -72,7 +74,7 @@ class NumberOverlay:
             item = displayed.numbers[number] if number is not None else None
             if item is not None and heldSec is not None and number is GuidanceNumber.OUT_OF_PLANE:
                 item = replace(item, text=BLANK, live=False)
-            color = LEVEL_COLORS[AlertLevel.UNKNOWN] if item is None or not item.live else self._color(item)
+            color = LEVEL_COLORS[AlertLevel.UNKNOWN] if item is None or not item.live else self._color(item, displayed.isReplay)
             text = "" if item is None else item.text
             size = _fittedSize(big if side == "" else int(big * 0.62), text, width)
             changed |= self._put(f"big{side}", text, color, size, (x, edge + small + 4), justification, "bottom", bold=True)
@@ -88,8 +90,10 @@ class NumberOverlay:
         return changed
 
     @staticmethod
-    def _color(item: DisplayedNumber) -> tuple[float, float, float]:
-        return TEXT_COLOR if item.level is AlertLevel.CLEAR else LEVEL_COLORS[item.level]
+    def _color(item: DisplayedNumber, isReplay: bool) -> tuple[float, float, float]:
+        if item.level is AlertLevel.CLEAR:
+            return REPLAY_COLOR if isReplay else TEXT_COLOR
+        return LEVEL_COLORS[item.level]
 
     def _put(
         self,

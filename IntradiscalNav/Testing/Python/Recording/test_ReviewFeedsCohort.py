@@ -7,9 +7,9 @@ import pytest
 from typer.testing import CliRunner
 
 from IntradiscalNavHeadless.CommandLine import app
-from IntradiscalNavHeadless.ReviewSummary import CASE_ATTRIBUTE, PSEUDONYM_ATTRIBUTE, summaryOfFolder, summaryOfScene
+from IntradiscalNavHeadless.ReviewSummary import summaryOfFolder, summaryOfScene
 from IntradiscalNavHeadless.SceneHost import startHost
-from IntradiscalNavLib.Recording.SceneDocuments import DocumentRole, storeTable
+from IntradiscalNavLib.Recording.SceneDocuments import CASE_ATTRIBUTE, PSEUDONYM_ATTRIBUTE, DocumentRole, storeTable
 from ProcedureLogLib.LogTable import TABLE_COLUMNS
 from ProcedureLogLib.LogTable import rows as logRows
 from ProcedureLogLib.ProcedureEvent import EventKind
