@@ -6,6 +6,7 @@ import pathlib
 
 from IntradiscalNavHeadless.SceneHost import startHost
 from IntradiscalNavLib.Recording.CaseFolder import CaseFolder
+from IntradiscalNavLib.Recording.DocumentCopies import DocumentCopies
 from IntradiscalNavLib.Recording.ForeignRecording import ENDINGS, readForeignRecording
 from IntradiscalNavLib.Recording.PerkTutorMetrics import TissueSurface
 from IntradiscalNavLib.Recording.ProcedureReview import ProcedureReview, reviewProcedure
@@ -95,6 +96,9 @@ def _reviewFolder(folder: pathlib.Path) -> tuple[ProcedureReview, RecordedProced
         tissue = tissueOf(host.scene)
         if not recordings:
             return reviewScene(host.scene, folder.name)
+    if case is not None:
+        # After a crash these are newer than the scene.
+        documents = {**documents, **DocumentCopies(case).newest(after=scene)}
     if not recordings:
         raise ValueError(f"The case folder {folder} holds neither a recording nor a scene.")
     reader = RecordingReader(recordings[-1], withPixels=False)

@@ -138,7 +138,7 @@ class IntradiscalNavLogic(PathPlanning, Guiding, CaseKeeping, ScriptedLoadableMo
             if fit is not None:
                 from FusionRegistrationLib.RegistrationDoubt import RegistrationDoubt
 
-                self.connection.stream.setRegistration(fit.fromToTo)
+                self.connection.setRegistration(fit.fromToTo)
                 self.doubt = RegistrationDoubt()
                 self.doubt.start()
                 self._followFit(fit)

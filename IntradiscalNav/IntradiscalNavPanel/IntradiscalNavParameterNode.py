@@ -31,6 +31,23 @@ class Side(enum.Enum):
         return _("left") if self is Side.Left else _("right")
 
 
+class SequenceChoice(enum.Enum):
+    """What of the recording a saved scene carries as sequences; the whole recording stays in the case folder."""
+
+    Guidance = "guidance"
+    Span = "span"
+    Whole = "whole"
+    Nothing = "nothing"
+
+    def label(self):
+        return {
+            SequenceChoice.Guidance: _("while guided"),
+            SequenceChoice.Span: _("from – to"),
+            SequenceChoice.Whole: _("all"),
+            SequenceChoice.Nothing: _("nothing"),
+        }[self]
+
+
 @parameterPack
 class ConnectionPack:
     host: str = "127.0.0.1"
@@ -60,6 +77,22 @@ class NavigationPack:
     recordAutomatically: bool = True
 
 
+@parameterPack
+class KeepingPack:
+    autosave: bool = True
+    autosaveSec: Annotated[float, WithinRange(10, 600)] = 60.0
+    sequences: SequenceChoice
+    spanStartSec: Annotated[float, WithinRange(0, 36000)] = 0.0
+    spanEndSec: Annotated[float, WithinRange(0, 36000)] = 60.0
+    sequenceRateHz: Annotated[float, WithinRange(1, 100)] = 15.0
+
+
+@parameterPack
+class ReplayPack:
+    speed: Annotated[float, WithinRange(0.1, 10)] = 1.0
+    otherCase: pathlib.Path
+
+
 @parameterNodeWrapper
 class IntradiscalNavParameterNode:
     """
@@ -70,6 +103,9 @@ class IntradiscalNavParameterNode:
     path: the planned path, entry first
     navigation: share of ultrasound in the fusion view, curtain, sound, smoothing of the needle (s), recording
     caseFolder: folder of the recording, the scene and its automatic copies
+    keeping: automatic copies and their interval (s); what of the recording goes into the saved scene, thinned out to a rate (Hz)
+    replay: speed, and the case to compare with
+    lastCt: CT taken at the end
     """
 
     connection: ConnectionPack
@@ -80,3 +116,6 @@ class IntradiscalNavParameterNode:
     path: vtkMRMLMarkupsLineNode
     navigation: NavigationPack
     caseFolder: pathlib.Path
+    keeping: KeepingPack
+    replay: ReplayPack
+    lastCt: vtkMRMLScalarVolumeNode

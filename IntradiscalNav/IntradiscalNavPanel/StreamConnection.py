@@ -20,6 +20,9 @@ class StreamConnection:
         self.live = None
         self.recorder = None
         self.writer = None
+        self.lastRecording = None
+        """RecordingState of the recording that ended last: how much came, and what was dropped."""
+        self._countedDrops = {}
         self.lastUpdate = None
         self.roles = ToolRoles({NEEDLE: ["NeedleToReference"], PROBE: ["ProbeToReference"]})
 
@@ -38,7 +41,7 @@ class StreamConnection:
         from IntradiscalNavLib.Streaming.LiveStream import LiveStream, openMessageStream
 
         self.disconnect()
-        stream = openMessageStream(self.scene, host, port, preferConnector=preferConnector)
+        stream = openMessageStream(self.scene, host, port, preferConnector=preferConnector, onMessage=self._onArrival)
         self.live = LiveStream(stream, self.stream, self.doctor).start()
 
     def disconnect(self):
@@ -54,14 +57,45 @@ class StreamConnection:
 
         self.stopRecording()
         self.writer = RecordingWriter(folder)
-        self.recorder = StreamRecorder(self.writer)
         fixed = {name: self.stream.tree.matrix(name) for name in self.stream.tree.fixedNames}
-        self.recorder.recordFixedTransforms({name: matrix for name, matrix in fixed.items() if matrix is not None})
+        recorder = StreamRecorder(self.writer)
+        recorder.recordFixedTransforms({name: matrix for name, matrix in fixed.items() if matrix is not None})
+        self._countedDrops = self._dropsBeforeRecording()
+        self.recorder = recorder
 
     def stopRecording(self):
-        if self.writer is not None:
-            self.writer.stop()
-        self.writer = self.recorder = None
+        """End the recording; the RecordingState of how it went is `lastRecording`."""
+        # First nothing more may come in from the receiving thread.
+        writer, self.writer, self.recorder = self.writer, None, None
+        if writer is not None:
+            self.lastRecording = writer.stop()
+
+    def recordingState(self):
+        """RecordingState of the running recording, else of the one that ended last, else None."""
+        return self.writer.state() if self.writer is not None else self.lastRecording
+
+    def _onArrival(self, message):
+        """In the receiving thread: the recording misses nothing while the panel is busy."""
+        recorder = self.recorder
+        if recorder is not None:
+            recorder.recordMessages((message,))
+
+    def _recordTaken(self):
+        """Of a stream without a receiving thread of its own: what this turn has taken, and what was replaced before it could be."""
+        from IntradiscalNavLib.Streaming.LiveStream import isTapped
+
+        if self.live is None or isTapped(self.live.stream):
+            return
+        self.recorder.recordMessages(self.live.lastMessages)
+        drops = self._dropsBeforeRecording()
+        new = {name: drops[name] - self._countedDrops.get(name, 0) for name in drops}
+        self._countedDrops = drops
+        images = sum(count for (kind, _name), count in new.items() if kind == "IMAGE")
+        if any(new.values()):
+            self.writer.noteDropped(images, sum(new.values()) - images)
+
+    def _dropsBeforeRecording(self):
+        return dict(self.live.stream.droppedCounts) if self.live is not None else {}
 
     def setFixed(self, name, matrix):
         """Calibration or registration, also into a running recording."""
@@ -69,12 +103,18 @@ class StreamConnection:
         if self.recorder is not None:
             self.recorder.recordFixedTransforms({name: matrix})
 
+    def setRegistration(self, referenceToRas):
+        """Registration, also into a running recording."""
+        self.stream.setRegistration(referenceToRas)
+        if self.recorder is not None:
+            self.recorder.recordFixedTransforms({self.stream.registrationName: referenceToRas})
+
     def tick(self):
         """Take what has arrived and write it into the scene; returns the SceneUpdate."""
         self.lastUpdate = self.stream.apply() if self.live is None else self.live.tick()
         self.roles.take(self.lastUpdate)
         if self.recorder is not None:
-            self.recorder.recordMessages(self.live.lastMessages if self.live is not None else ())
+            self._recordTaken()
             self.recorder.recordStatusChanges(self.lastUpdate.changes)
         return self.lastUpdate
 

@@ -59,7 +59,7 @@ class CaseFolder:
 
     def saveScene(self, save: SaveScene) -> pathlib.Path:
         """Save the scene whole beside the older one, then put it in its place."""
-        _replaceWhole(self.scenePath, save)
+        replaceWhole(self.scenePath, save)
         return self.scenePath
 
     def autosave(self, save: SaveScene, sceneTime: int, nowSec: float | None = None, force: bool = False) -> AutosaveResult | None:
@@ -75,7 +75,7 @@ class CaseFolder:
         number = 1 + max((int(path.stem.split("-")[1]) for path in self.autosaves()), default=0)
         path = self.autosaveFolder / f"scene-{number:06d}-{time.strftime('%Y%m%d-%H%M%S')}.mrb"
         try:
-            _replaceWhole(path, save)
+            replaceWhole(path, save)
         except OSError as error:
             return AutosaveResult(None, f"The scene could not be saved automatically: {error} The last copy is {self._newestName()}.")
         self._lastSceneTime = sceneTime
@@ -87,17 +87,25 @@ class CaseFolder:
         """Automatic copies, oldest first."""
         return tuple(sorted(self.autosaveFolder.glob("scene-*.mrb")))
 
+    def scenes(self) -> tuple[pathlib.Path, ...]:
+        """The saved scene and the automatic copies, newest first."""
+        candidates = [*self.autosaves(), *([self.scenePath] if self.scenePath.exists() else [])]
+        return tuple(sorted(candidates, key=lambda path: path.stat().st_mtime_ns, reverse=True))
+
     def newestScene(self) -> pathlib.Path | None:
         """The saved scene or a newer automatic copy: what to reopen after a crash."""
-        candidates = [*self.autosaves(), *([self.scenePath] if self.scenePath.exists() else [])]
-        return max(candidates, key=lambda path: path.stat().st_mtime_ns) if candidates else None
+        return next(iter(self.scenes()), None)
 
     def _newestName(self) -> str:
         newest = self.newestScene()
         return "none" if newest is None else newest.name
 
 
-def _replaceWhole(path: pathlib.Path, save: SaveScene) -> None:
+def replaceWhole(path: pathlib.Path, save: SaveScene) -> None:
+    """Write a file beside its place, whole and on the disk, then put it there; the older one stays until then.
+
+    :raises OSError: when it could not be written.
+    """
     beside = path.parent / f".saving-{os.getpid()}-{time.monotonic_ns()}"
     beside.mkdir()
     try:

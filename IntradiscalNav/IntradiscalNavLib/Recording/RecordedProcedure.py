@@ -12,6 +12,7 @@ import numpy.typing as npt
 from FusionRegistrationLib.RigidTransform import invertRigid
 from IntradiscalNavLib.Recording.NavigationMetrics import PlannedPath
 from IntradiscalNavLib.Recording.RecordFormat import ImageRecord, JsonRecord, PoseRecord, PoseValidity, Record, RecordKind
+from IntradiscalNavLib.Recording.RecordingWriter import DROPPED_EVENT
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -125,7 +126,15 @@ def takeApart(records: Iterable[Record]) -> RecordedProcedure:
         imageCount=len(imageTimes),
         imageTimesSec=np.array(imageTimes),
         phases=_phases(guidance),
+        remarks=_dropRemarks(events),
     )
+
+
+def _dropRemarks(events: list[RecordedEvent]) -> tuple[str, ...]:
+    drops = [event.values for event in events if event.name == DROPPED_EVENT]
+    if not drops:
+        return ()
+    return (f"{drops[-1].get('images', 0)} images and {drops[-1].get('poses', 0)} poses were dropped while recording",)
 
 
 def _series(name: str, records: list[PoseRecord]) -> PoseSeries:

@@ -27,6 +27,8 @@ from IntradiscalNavLib.Recording.RecordFormat import (
 )
 
 MANIFEST_NAME = "recording.json"
+DROPPED_EVENT = "Dropped"
+"""Event that says how many images and poses were lost up to its time."""
 _CLOCK_JUMP_SEC = 0.5
 
 
@@ -54,6 +56,7 @@ class RecordingState:
     events: int
     droppedImages: int
     droppedPoses: int
+    """Dropped because the disk was too slow, or before they came to the recording (``noteDropped``)."""
     bytesWritten: int
     queuedBytes: int
     problem: str
@@ -128,6 +131,12 @@ class RecordingWriter:
     def addGuidance(self, values: dict[str, Any]) -> None:
         self._put(RecordKind.GUIDANCE, "Guidance", self.nowNs(), encodeJson(values))
 
+    def noteDropped(self, images: int = 0, poses: int = 0) -> None:
+        """Count what was lost on the way to the recording, so that it is said with the rest."""
+        with self._lock:
+            self._droppedImages += images
+            self._droppedPoses += poses
+
     def state(self) -> RecordingState:
         with self._lock:
             return RecordingState(
@@ -153,11 +162,13 @@ class RecordingWriter:
     def _timeOf(self, arrivalMonotonicNs: int | None) -> int:
         return max(0, (time.monotonic_ns() if arrivalMonotonicNs is None else arrivalMonotonicNs) - self.startMonotonicNs)
 
-    def _put(self, kind: RecordKind, name: str, timeNs: int, payload: bytes | ImageRecord, whileStopping: bool = False) -> None:
+    def _put(self, kind: RecordKind, name: str, timeNs: int, payload: bytes | ImageRecord, always: bool = False) -> None:
         size = payload.pixels.nbytes if isinstance(payload, ImageRecord) else len(payload)
         limit = self.settings.maximumQueuedBytes * (1 if kind == RecordKind.IMAGE else 4)
         with self._lock:
-            if (self._stopping and not whileStopping) or self._queuedBytes + size > limit:
+            if self._stopping and not always:
+                return  # what comes after the end is no loss
+            if self._queuedBytes + size > limit and not always:
                 if kind == RecordKind.IMAGE:
                     self._droppedImages += 1
                 else:
@@ -181,6 +192,7 @@ class RecordingWriter:
         clockOffsetNs = self.startUnixNs - self.startMonotonicNs
         chunkStart = lastSync = time.monotonic()
         pending = b""
+        toldDrops = (0, 0)
         while True:
             with self._lock:
                 if not self._stopping and self._queuedBytes <= self.settings.maximumQueuedBytes // 8:
@@ -194,8 +206,9 @@ class RecordingWriter:
             offset = time.time_ns() - time.monotonic_ns()
             if abs(offset - clockOffsetNs) > _CLOCK_JUMP_SEC * 1e9:
                 jump = encodeJson({"jumpSec": (offset - clockOffsetNs) / 1e9})
-                self._put(RecordKind.EVENT, "ClockJump", self.nowNs(), jump, whileStopping=True)
+                self._put(RecordKind.EVENT, "ClockJump", self.nowNs(), jump, always=True)
                 clockOffsetNs = offset
+            toldDrops = self._recordDrops(toldDrops)
             for kind, number, timeNs, payload, _ in batch:
                 flags = 0
                 if isinstance(payload, ImageRecord):
@@ -235,6 +248,16 @@ class RecordingWriter:
                 time.sleep(self.settings.syncIntervalSec)
         if file is not None:
             file.close()
+
+    def _recordDrops(self, told: tuple[int, int]) -> tuple[int, int]:
+        """What was dropped so far goes into the recording itself, whenever it has become more."""
+        with self._lock:
+            dropped = (self._droppedImages, self._droppedPoses)
+        if dropped != told:
+            text = f"{dropped[0]} images and {dropped[1]} poses dropped so far"
+            values = encodeJson({"images": dropped[0], "poses": dropped[1], "text": text})
+            self._put(RecordKind.EVENT, DROPPED_EVENT, self.nowNs(), values, always=True)
+        return dropped
 
     def _nextChunk(self, previous: Any, definitions: list[bytes]) -> Any:
         if previous is not None:

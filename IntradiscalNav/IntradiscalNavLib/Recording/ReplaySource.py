@@ -18,6 +18,7 @@ from IntradiscalNavLib.Recording.RecordFormat import ImageRecord, PoseValidity, 
 from IntradiscalNavLib.Recording.RecordingReader import RecordingReader, RecordPlace
 from IntradiscalNavLib.Recording.SceneDocuments import DocumentRole, readDocument
 from IntradiscalNavLib.Recording.SequenceExport import VALIDITY_NAME, findValidityNode
+from IntradiscalNavLib.Recording.SequenceFill import setMoves
 from IntradiscalNavLib.Recording.SequenceImport import sequenceBrowsers
 from IntradiscalNavLib.Streaming.OpenIGTLinkMessages import ImageMessage, OpenIGTLinkMessage, TransformMessage
 from IntradiscalNavLib.Streaming.SceneStream import SceneStream
@@ -57,6 +58,7 @@ class SequenceSource:
         if not browsers:
             raise ValueError("The scene holds no recording to replay.")
         self.scene, self._logic, self.browser = scene, sequencesLogic, browsers[0]
+        setMoves(self.browser, True)  # one that was filled while a stream ran is quiet
         master = self.browser.GetMasterSequenceNode()
         self._times = np.array([float(master.GetNthIndexValue(index)) for index in range(master.GetNumberOfDataNodes())])
         self.durationSec = float(self._times[-1] - self._times[0]) if len(self._times) else 0.0

@@ -41,6 +41,8 @@ class SequenceExport:
     samples: dict[str, int]
     movedToNextMillisecond: int
     thinnedOut: int
+    startSec: float = 0.0
+    """Time of the first sample, seconds since the start of the recording."""
 
 
 def exportToSequences(
@@ -49,10 +51,12 @@ def exportToSequences(
     span: SequenceSpan | None = None,
     browserName: str = "Recording",
     parentOf: dict[str, str] | None = None,
+    movesNodes: bool = True,
 ) -> SequenceExport:
     """Make a sequence browser with one sequence and one proxy node per stream.
 
     :param parentOf: name of the parent transform per stream, e.g. ``{"ProbeToReference": "ReferenceToRas"}``; found or made.
+    :param movesNodes: False: the nodes of that name, which something else writes now, stay where they are until playback is switched on.
     :raises ValueError: when the span holds no pose and no image.
     """
     span = span or SequenceSpan()
@@ -78,6 +82,8 @@ def exportToSequences(
             browser.SetAndObserveMasterSequenceNodeID(stream.sequence.GetID())
         else:
             browser.AddSynchronizedSequenceNodeID(stream.sequence.GetID())
+        # Before the node is tied to the sequence: from then on the browser moves it.
+        browser.SetPlayback(stream.sequence, movesNodes)
         proxy = _proxyNode(scene, stream.template)
         browser.AddProxyNode(proxy, stream.sequence, False)
         # A replay must not write back into the recording, nor rename nodes that other parts of the scene refer to.
@@ -90,6 +96,7 @@ def exportToSequences(
             )
             proxy.SetAndObserveTransformNodeID(parent.GetID())
     browser.AddSynchronizedSequenceNodeID(validity.sequence.GetID())
+    browser.SetPlayback(validity.sequence, movesNodes)
     browser.AddProxyNode(_validityNode(scene), validity.sequence, False)
     browser.SetSaveChanges(validity.sequence, False)
     browser.SetSelectedItemNumber(0)
@@ -98,6 +105,7 @@ def exportToSequences(
         samples={stream.name: stream.count for stream in series.values()},
         movedToNextMillisecond=sum(stream.moved for stream in series.values()),
         thinnedOut=sum(stream.thinned for stream in series.values()),
+        startSec=min(stream.startSec for stream in series.values()),
     )
 
 
@@ -106,6 +114,7 @@ class _Series:
 
     def __init__(self, scene: Any, first: PoseRecord | ImageRecord, maximumRateHz: float) -> None:
         self.name = first.streamName
+        self.startSec = first.timeNs / 1e9
         self._intervalMs = 1000.0 / maximumRateHz if maximumRateHz > 0 else 0.0
         self._lastMs = -1
         self._nextDueMs = -1.0

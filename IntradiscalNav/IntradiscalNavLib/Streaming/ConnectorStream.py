@@ -8,7 +8,7 @@ acquisition are not kept by the node, so ``timestampSec`` is that of PLUS's ``Ti
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,7 +18,7 @@ from vtkmodules.vtkCommonCore import vtkCommand
 from vtkmodules.vtkCommonMath import vtkMatrix4x4
 
 from FusionRegistrationLib.RigidTransform import FloatArray
-from IntradiscalNavLib.Streaming.MessageQueue import MessageQueue
+from IntradiscalNavLib.Streaming.MessageQueue import Key, MessageQueue
 from IntradiscalNavLib.Streaming.OpenIGTLinkClient import ConnectionFailure, ConnectionState, ConnectionStatus
 from IntradiscalNavLib.Streaming.OpenIGTLinkMessages import ImageMessage, OpenIGTLinkMessage, TransformMessage
 
@@ -116,6 +116,11 @@ class ConnectorStream:
         # the connector tells no more; a server that isn't running is by far the most frequent cause
         failure = ConnectionFailure.REFUSED if state is ConnectionState.CONNECTING else None
         return ConnectionStatus(state, reason, self._sinceSec, self._connectCount, self._messageCount, 0, self._lastDataSec, failure)
+
+    @property
+    def droppedCounts(self) -> Mapping[Key, int]:
+        """Messages per (type, name) that the connector wrote and the next one replaced before they were taken."""
+        return self._queue.droppedCounts
 
     def takeMessages(self, timeoutSec: float = 0.0) -> list[OpenIGTLinkMessage]:
         """What arrived since the last call. Never waits: the connector works in this very thread."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 from IntradiscalNavLib.Streaming.ConnectionDoctor import ConnectionDoctor
 from IntradiscalNavLib.Streaming.ConnectorStream import CONNECTOR_CLASS, ConnectorStream
+from IntradiscalNavLib.Streaming.MessageQueue import Key
 from IntradiscalNavLib.Streaming.OpenIGTLinkClient import ConnectionStatus, OpenIGTLinkClient
 from IntradiscalNavLib.Streaming.OpenIGTLinkMessages import OpenIGTLinkMessage
 from IntradiscalNavLib.Streaming.SceneStream import SceneStream, SceneUpdate
@@ -17,6 +19,9 @@ class MessageStream(Protocol):
 
     @property
     def status(self) -> ConnectionStatus: ...
+
+    @property
+    def droppedCounts(self) -> Mapping[Key, int]: ...
 
     def start(self) -> Any: ...
 
@@ -35,11 +40,27 @@ def _knowsClass(scene: Any) -> bool:
     return any(scene.GetNthRegisteredNodeClass(index).IsA(CONNECTOR_CLASS) for index in range(scene.GetNumberOfRegisteredNodeClasses()))
 
 
-def openMessageStream(scene: Any, host: str = "127.0.0.1", port: int = 18944, *, preferConnector: bool = True) -> MessageStream:
-    """A stream that is not started yet: the connector where SlicerOpenIGTLink is installed and wanted, else our own client."""
+def openMessageStream(
+    scene: Any,
+    host: str = "127.0.0.1",
+    port: int = 18944,
+    *,
+    preferConnector: bool = True,
+    onMessage: Callable[[OpenIGTLinkMessage], None] | None = None,
+) -> MessageStream:
+    """A stream that is not started yet: the connector where SlicerOpenIGTLink is installed and wanted, else our own client.
+
+    :param onMessage: called in the receiving thread with every message, whether or not anybody takes it in time (see `isTapped`). The
+        connector has no such thread: it works in that of the scene.
+    """
     if preferConnector and isConnectorAvailable(scene):
         return ConnectorStream(scene, host, port)
-    return OpenIGTLinkClient(host, port)
+    return OpenIGTLinkClient(host, port, onMessage=onMessage)
+
+
+def isTapped(stream: MessageStream) -> bool:
+    """Whether the stream hands every message to an ``onMessage`` as it arrives."""
+    return isinstance(stream, OpenIGTLinkClient) and stream.onMessage is not None
 
 
 class LiveStream:
