@@ -10,7 +10,9 @@ from IntradiscalNavPanel.NavigationRules import NavigationAction
 from IntradiscalNavPanel.SimulatedSample import registerSampleData
 from IntradiscalNavSections.NavigateSection import NavigateSection
 from IntradiscalNavSections.PlanSection import PlanSection
+from IntradiscalNavSections.ReplaySection import ReplaySection
 from IntradiscalNavSections.ReviewSection import ReviewSection
+from IntradiscalNavSections.ViewCapture import captureViews
 from ScriptedPanel.ActionButtons import ActionButtons
 from ScriptedPanel.ModulePanel import ModulePanel
 from ScriptedPanel.PanelTables import fillTable, prepareTable
@@ -54,7 +56,11 @@ class IntradiscalNavWidget(ModulePanel):
         import qt
 
         ModulePanel.setup(self)
-        parts = {"planSection": PlanSection.UI, "navigateSection": NavigateSection.UI, "reviewSection": ReviewSection.UI}
+        parts = {
+            "planSection": (PlanSection.UI,),
+            "navigateSection": (NavigateSection.UI,),
+            "reviewSection": (ReviewSection.UI, ReplaySection.UI),
+        }
         self.openPanel("IntradiscalNav.ui", IntradiscalNavLogic(), parts)
         self.logic.layoutHost = self
         buttons = {
@@ -73,7 +79,7 @@ class IntradiscalNavWidget(ModulePanel):
         self._lagButtons = ActionButtons(
             self, lag, {LagAction.Measure: self.ui.imageLagButton}, {LagAction.Measure: (lambda: lag.isMeasuring, lag.finish)}
         )
-        self.sections = (PlanSection(self), NavigateSection(self), ReviewSection(self))
+        self.sections = (PlanSection(self), NavigateSection(self), ReviewSection(self), ReplaySection(self))
         self.ui.openRegistrationButton.connect("clicked()", lambda: slicer.util.selectModule("FusionRegistration"))
         self.ui.openLogButton.connect("clicked()", lambda: slicer.util.selectModule("ProcedureLog"))
         self._foldings = [
@@ -91,7 +97,18 @@ class IntradiscalNavWidget(ModulePanel):
         self._timer = qt.QTimer()
         self._timer.setInterval(TICK_INTERVAL_MS)
         self._timer.connect("timeout()", self.onTimer)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneImported)
         self.follow()
+
+    def follow(self):
+        ModulePanel.follow(self)
+        if self.logic.review.startIfSaved(self._parameterNode):
+            self.update()
+
+    def onSceneImported(self, caller, event):
+        """A scene was loaded: where it is that of a procedure of the past, it comes up in review."""
+        if self.parent.isEntered:
+            self.follow()
 
     def stopWork(self, isClosing):
         self._timer.stop()
@@ -103,7 +120,7 @@ class IntradiscalNavWidget(ModulePanel):
         try:
             ModulePanel.run(self, function)
         finally:
-            running = self.logic.connection is not None
+            running = self.logic.connection is not None or self.logic.review.isPlaying
             self._timer.start() if running else self._timer.stop()
 
     def showResult(self, action, result):
@@ -177,6 +194,10 @@ class IntradiscalNavWidget(ModulePanel):
         if not layoutNode.IsLayoutDescription(LAYOUT_ID):
             layoutNode.AddLayoutDescription(LAYOUT_ID, navigationLayoutXml())
         manager.setLayout(LAYOUT_ID)
+
+    def capture(self, state):
+        """All views as one picture, as they show the state."""
+        return captureViews()
 
     def attachNumbers(self, views):
         """Large numbers on the slice views."""

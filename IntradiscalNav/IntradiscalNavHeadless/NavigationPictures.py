@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from IntradiscalNavHeadless.OffscreenViews import OffscreenView, SliceView, ThreeDView
 from IntradiscalNavHeadless.SceneHost import SceneHost
-from IntradiscalNavLib.Views.NavigationLayout import FUSION, PATH_ACROSS, PATH_ALONG, SLICE_VIEWS, TARGET, THREE_D, ULTRASOUND, ViewName
+from IntradiscalNavLib.Views.NavigationLayout import FUSION, PATH_ACROSS, SLICE_VIEWS, TARGET, THREE_D, ULTRASOUND, ViewName
 from IntradiscalNavLib.Views.NavigationViews import AnatomyModel, NavigationViews
 from IntradiscalNavLib.Views.SessionState import SessionState
+from IntradiscalNavLib.Views.ViewMosaic import viewMosaic
 
 CAPTIONS = {
     PATH_ACROSS: "CT with the planned path and the virtual needle",
@@ -22,7 +23,6 @@ CAPTIONS = {
     TARGET: "Needle's-eye view of the target",
     THREE_D: "3D: vertebrae, modelled nerves, planned path, probe and needle",
 }
-LAYOUT = ((FUSION, ULTRASOUND, TARGET), (PATH_ACROSS, PATH_ALONG, THREE_D))
 
 
 class NavigationPictures:
@@ -57,7 +57,7 @@ class NavigationPictures:
     def mosaic(self, state: SessionState) -> npt.NDArray[np.uint8]:
         """All six views in one picture (rows, columns, 3)."""
         self.show(state)
-        return np.concatenate([np.concatenate([self.views[view].pixels() for view in row], axis=1) for row in LAYOUT], axis=0)
+        return viewMosaic(lambda view: self.views[view].pixels())
 
     def close(self) -> None:
         """Let go of the scene."""

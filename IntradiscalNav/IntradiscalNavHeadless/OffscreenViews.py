@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 import slicer
 import vtk
-from vtkmodules.util.numpy_support import vtk_to_numpy
 
 from IntradiscalNavHeadless.RenderingProbe import whyNoRendering
 from IntradiscalNavHeadless.SceneHost import SceneHost
+from IntradiscalNavLib.Views.ViewMosaic import windowPicture
 
 SLICE_MANAGERS = (
     "vtkMRMLCrosshairDisplayableManager",
@@ -105,14 +105,7 @@ class OffscreenView:
     def pixels(self) -> npt.NDArray[np.uint8]:
         """Rendered picture, (rows, columns, 3) uint8, first row on top."""
         self.render()
-        grab = vtk.vtkWindowToImageFilter()
-        grab.SetInput(self.window)
-        grab.ReadFrontBufferOff()
-        grab.ShouldRerenderOff()
-        grab.Update()
-        image = grab.GetOutput()
-        columns, rows, _ = image.GetDimensions()
-        return np.ascontiguousarray(vtk_to_numpy(image.GetPointData().GetScalars()).reshape(rows, columns, -1)[::-1, :, :3])
+        return windowPicture(self.window)
 
     def writePng(self, path: pathlib.Path | str) -> pathlib.Path:
         from PIL import Image

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import pathlib
-import zipfile
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -91,25 +89,6 @@ class SceneFiles:
         if loaded is not None:
             loaded.AddItem(node)
         return True
-
-    def checkSceneFile(self, path: pathlib.Path) -> None:
-        """Refuse a damaged bundle before the present scene is closed for it.
-
-        :raises ValueError: naming what is wrong with the file.
-        """
-        if path.suffix.lower() == ".mrb":
-            try:
-                with zipfile.ZipFile(path) as bundle:
-                    names = bundle.namelist()
-                    broken = bundle.testzip()
-            except (zipfile.BadZipFile, OSError, EOFError) as error:
-                raise ValueError(f"The scene {path} can't be read: it is truncated or no scene bundle ({error}).") from error
-            if broken:
-                raise ValueError(f"The scene {path} is damaged: its part {broken} can't be read.")
-            if not any(name.lower().endswith(".mrml") for name in names):
-                raise ValueError(f"{path} is no scene bundle: it holds no .mrml file.")
-        elif path.suffix.lower() != ".mrml":
-            raise ValueError(f"{path} is no scene: a .mrb or .mrml file is needed.")
 
     def loadScene(self, path: str, clear: bool = False) -> bool:
         scene = self._host.scene

@@ -21,6 +21,7 @@ import slicer.util
 import vtk
 
 from IntradiscalNavHeadless.SceneFiles import SceneFiles
+from IntradiscalNavLib.Recording.SceneBundle import checkSceneFile
 
 MODULE_LOGICS = {
     # Units, colours and subject hierarchy first: the others look them up. All must exist before a scene is loaded,
@@ -198,7 +199,7 @@ class SceneHost:
         path = pathlib.Path(path)
         if not path.is_file():
             raise FileNotFoundError(f"There is no scene file {path}.")
-        self.files.checkSceneFile(path)
+        checkSceneFile(path)
         if clear:
             self.closeViews()
         if not self.files.loadScene(str(path), clear):

@@ -182,6 +182,7 @@ class Guiding:
             views.close()
         if updater is not None:
             updater.close()
+            self.keepNow()
             self._tell("GUIDANCE", "guidance stopped")
 
     @property

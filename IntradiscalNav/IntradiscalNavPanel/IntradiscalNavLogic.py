@@ -12,6 +12,7 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
 from . import Workflow
 from .CaseKeeping import CaseKeeping
+from .CaseReviewing import CaseReviewing
 from .Guiding import Guiding
 from .IntradiscalNavParameterNode import IntradiscalNavParameterNode
 from .NavigationRules import NavigationAction, whyNot
@@ -38,7 +39,9 @@ class IntradiscalNavLogic(PathPlanning, Guiding, CaseKeeping, ScriptedLoadableMo
         self.rehearsalParameters = None
         """PhantomParameters of the patient of the next rehearsal; None for the standard one."""
         self.layoutHost = None
-        """Shows the navigation views: an object with `showLayout()` and `attachNumbers(views)`; the panel sets itself here."""
+        """Shows the navigation views: an object with `showLayout()`, `attachNumbers(views)` and `capture(state)`, which gives all views as
+        one picture (rows, columns, 3); the panel sets itself here."""
+        self.review = CaseReviewing(self)
         self._makeCollaborators()
         self._reset()
 
@@ -55,12 +58,15 @@ class IntradiscalNavLogic(PathPlanning, Guiding, CaseKeeping, ScriptedLoadableMo
 
     def close(self):
         """End everything that runs: guidance, recording, connection, rehearsal. Call it before the scene is closed."""
+        self.review.stop()
         self.stopGuidance()
+        self.stopRecording()
         if self.connection is not None:
             self.connection.disconnect()
         if self.rehearsal is not None:
             self.rehearsal.stop()
             self.rehearsal = None
+        self.copies.wait()
         self._reset()
 
     # --- what can be done now
@@ -87,6 +93,7 @@ class IntradiscalNavLogic(PathPlanning, Guiding, CaseKeeping, ScriptedLoadableMo
 
     def disconnect(self):
         self.stopGuidance()
+        self.stopRecording()
         if self.connection is not None:
             self.connection.disconnect()
 
@@ -187,7 +194,7 @@ class IntradiscalNavLogic(PathPlanning, Guiding, CaseKeeping, ScriptedLoadableMo
 
     def tick(self, parameterNode, nowSec=None):
         """One turn: take what arrived, write it into the scene, guide, record. Returns the SessionState, None without guidance."""
-        if self.connection is None:
+        if self.connection is None or self.review.isOn:
             return None
         nowSec = time.monotonic() if nowSec is None else nowSec
         try:
@@ -205,7 +212,13 @@ class IntradiscalNavLogic(PathPlanning, Guiding, CaseKeeping, ScriptedLoadableMo
         self.connection.tick()
         self.imageLag.take(self.connection)
         self._watchReference(nowSec)
+        self.keepCopies(parameterNode, nowSec)
         return self._guide(parameterNode, nowSec) if self.session is not None else None
+
+    @property
+    def shownState(self):
+        """SessionState that the numbers show: that of the replay while a saved procedure is reviewed, else the live one; or None."""
+        return self.review.state if self.review.isOn else self.state
 
     # --- log
 
@@ -260,12 +273,16 @@ class IntradiscalNavLogic(PathPlanning, Guiding, CaseKeeping, ScriptedLoadableMo
         recordings = len(self._caseFolder(parameterNode).recordingFolders()) if folder != pathlib.Path() and folder.is_dir() else 0
         logNode = self.procedureLog.getParameterNode()
         eventCount = len(self.procedureLog.logLines(logNode)) if self.procedureLog.isCaseOpen(logNode) else None
+        navigate = Workflow.navigateStep(self.state, self.reachedTarget)
+        review = Workflow.reviewStep(self.isRecording, recordings, bool(self._savedStamp))
+        if self.review.isOn:
+            navigate, review = Workflow.replayStep(self.review.timeSec), Workflow.savedStep(self.review.text())
         return (
             Workflow.connectStep(self.connection),
             Workflow.calibrateStep(self.connection),
             Workflow.registerStep(self.registration.verdict(self.registration.getParameterNode(), self.doubtReasons())),
             Workflow.planStep(parameterNode.path, self.shownTrajectory(parameterNode)),
-            Workflow.navigateStep(self.state, self.reachedTarget),
+            navigate,
             Workflow.logStep(eventCount),
-            Workflow.reviewStep(self.isRecording, recordings, bool(self._savedStamp)),
+            review,
         )

@@ -18,13 +18,26 @@ class NavigationAction(enum.Enum):
     Compare = "compare"
     Confirm = "confirmRegistration"
     Record = "startRecording"
+    Fill = "fillSequences"
     Save = "saveScene"
     Rehearse = "startRehearsal"
     RehearseNext = "rehearseNext"
 
 
+LIVE_ACTIONS = (
+    NavigationAction.Connect,
+    NavigationAction.LoadDeviceSet,
+    NavigationAction.Guide,
+    NavigationAction.Record,
+    NavigationAction.Rehearse,
+)
+"""What must not be mixed with the replay of a saved procedure."""
+
+
 def whyNot(logic, parameterNode, action):
     """Why a NavigationAction can't be done now, in a sentence; empty if it can."""
+    if logic.review.isOn and action in LIVE_ACTIONS:
+        return _("A saved procedure is being reviewed: leave the review first.")
     return {
         NavigationAction.Connect: _whyNotConnect,
         NavigationAction.LoadDeviceSet: _whyNotLoadDeviceSet,
@@ -35,6 +48,7 @@ def whyNot(logic, parameterNode, action):
         NavigationAction.Compare: _whyNotFreeze,
         NavigationAction.Confirm: _whyNotConfirm,
         NavigationAction.Record: _whyNotRecord,
+        NavigationAction.Fill: _whyNotFill,
         NavigationAction.Save: _whyNotSave,
         NavigationAction.Rehearse: _whyNotRehearse,
         NavigationAction.RehearseNext: _whyNotRehearseNext,
@@ -88,6 +102,16 @@ def _whyNotConfirm(logic, parameterNode):
 
 def _whyNotSave(logic, parameterNode):
     return "" if parameterNode.caseFolder != pathlib.Path() else _("Choose a folder for the case first.")
+
+
+def _whyNotFill(logic, parameterNode):
+    if logic.review.isOn:
+        return _("A saved procedure is being reviewed: leave the review first.")
+    why = _whyNotSave(logic, parameterNode)
+    folder = parameterNode.caseFolder
+    if not why and not any(folder.glob("recording-*/recording.json")):
+        why = _("Nothing was recorded in this case yet.")
+    return why
 
 
 def _whyNotRecord(logic, parameterNode):

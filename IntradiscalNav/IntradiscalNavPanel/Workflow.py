@@ -129,3 +129,13 @@ def reviewStep(isRecording, recordingCount, isSaved):
             StepName.Review, StepState.Doubtful, _("{count} recordings; the scene isn't saved.").format(count=recordingCount)
         )
     return WorkflowStep(StepName.Review, StepState.Done, _("{count} recordings, scene saved.").format(count=recordingCount))
+
+
+def replayStep(timeSec):
+    """The step Navigate while a saved procedure is replayed."""
+    return WorkflowStep(StepName.Navigate, StepState.Missing, _("REPLAY, not live: {time:.1f} s").format(time=timeSec))
+
+
+def savedStep(text):
+    """The step Review while a saved procedure is reviewed; `text` says which."""
+    return WorkflowStep(StepName.Review, StepState.Done, text.splitlines()[0])

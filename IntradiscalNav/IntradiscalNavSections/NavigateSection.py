@@ -64,13 +64,13 @@ class NavigateSection:
             self.sound.stop()
 
     def _showNumbers(self):
-        state = self._logic.state
+        state = self._logic.shownState
         displayed = state.displayed if state is not None else None
         for number, name in NUMBER_LABELS.items():
             label = getattr(self.ui, f"{name}Number")
-            label.text = displayed.text(number) if displayed is not None else "–"
+            label.text = displayed.panelText(number) if displayed is not None else "–"
         self.ui.needleLabel.text = f"{displayed.needleName} → {displayed.targetName}" if displayed is not None else ""
-        self.ui.phaseLabel.text = displayed.phase.value if displayed is not None else ""
+        self.ui.phaseLabel.text = displayed.phaseText if displayed is not None else ""
         lines = []
         if displayed is not None:
             lines = [f"{role}: {tool.state} {tool.reason}".strip() for role, tool in displayed.notLive.items()] + list(displayed.warnings)

@@ -26,15 +26,16 @@ class ModulePanel(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def openPanel(self, uiName, logic, parts=None):
         """Load the .ui file into the module's layout; `self.ui` and `self.logic` are there afterwards.
 
-        :param parts: name of a widget of the file -> .ui file that fills its layout
+        :param parts: name of a widget of the file -> .ui files that fill its layout, one below the other
         """
         uiWidget = slicer.util.loadUI(self.resourcePath(f"UI/{uiName}"))
         self.layout.addWidget(uiWidget)
         loaded = [uiWidget]
         containers = slicer.util.childWidgetVariables(uiWidget)
-        for container, partName in (parts or {}).items():
-            loaded.append(slicer.util.loadUI(self.resourcePath(f"UI/{partName}")))
-            getattr(containers, container).layout().addWidget(loaded[-1])
+        for container, partNames in (parts or {}).items():
+            for partName in partNames:
+                loaded.append(slicer.util.loadUI(self.resourcePath(f"UI/{partName}")))
+                getattr(containers, container).layout().addWidget(loaded[-1])
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         for widget in loaded:
             widget.setMRMLScene(slicer.mrmlScene)

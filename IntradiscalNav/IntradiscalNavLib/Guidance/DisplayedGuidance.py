@@ -73,6 +73,10 @@ class DisplayedGuidance:
     def text(self, number: GuidanceNumber) -> str:
         return self.numbers[number].text
 
+    def panelText(self, number: GuidanceNumber) -> str:
+        """Text where there is no room for a word: a replayed number stands in brackets."""
+        return f"[{self.text(number)}]" if self.isReplay else self.text(number)
+
     @property
     def phaseText(self) -> str:
         """Phase as it is shown: that of a replay is never to be taken for a live one."""

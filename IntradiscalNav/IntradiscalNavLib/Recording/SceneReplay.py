@@ -15,7 +15,7 @@ from IntradiscalNavLib.Guidance.TipUncertainty import RegistrationCovariance, Ti
 from IntradiscalNavLib.Recording.ProcedureTimeline import TimelineEntry
 from IntradiscalNavLib.Recording.ReplaySource import IMAGE_NAMES, ReplaySource
 from IntradiscalNavLib.Recording.SceneDocuments import DocumentRole, readDocument
-from IntradiscalNavLib.Recording.SceneReview import findCtNode
+from IntradiscalNavLib.Recording.SceneReview import findCtNode, registrationMatrix
 from IntradiscalNavLib.Recording.TissueModel import isTissueModel
 from IntradiscalNavLib.Views.DisplayNodes import setMatrix
 from IntradiscalNavLib.Views.GuidanceSession import GuidanceSession
@@ -45,8 +45,9 @@ class SceneReplay:
         self._needle = self._node("NeedleToReference", "vtkMRMLLinearTransformNode")
         self._ultrasound = self._image()
         registration = readDocument(scene, DocumentRole.REGISTRATION) or {}
-        if "fromToTo" in registration:
-            self._applyRegistration(np.array(registration["fromToTo"], float))
+        stored = registrationMatrix(registration)
+        if stored is not None:
+            self._applyRegistration(stored)
         elif "ReferenceToRas" in source.fixedTransforms:
             self._applyRegistration(source.fixedTransforms["ReferenceToRas"])
         calibration = readDocument(scene, DocumentRole.CALIBRATION) or {}
@@ -138,7 +139,8 @@ class SceneReplay:
 
 
 def _errorModel(registration: dict[str, Any]) -> TipErrorModel:
-    if "covariance" not in registration or "centerTo" not in registration:
+    center = registration.get("centerTo", registration.get("centreRas"))
+    if registration.get("covariance") is None or center is None:
         return TipErrorModel()
-    covariance = RegistrationCovariance(np.array(registration["covariance"], float), np.array(registration["centerTo"], float))
+    covariance = RegistrationCovariance(np.array(registration["covariance"], float), np.array(center, float))
     return TipErrorModel(registration=covariance)

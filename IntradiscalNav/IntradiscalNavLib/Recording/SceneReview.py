@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from FusionRegistrationLib.RigidTransform import FloatArray
 from IntradiscalNavLib.Recording.NavigationMetrics import PlannedPath
 from IntradiscalNavLib.Recording.PerkTutorMetrics import TissueSurface
 from IntradiscalNavLib.Recording.ProcedureReview import ProcedureReview, reviewProcedure
@@ -59,6 +60,14 @@ def documentsOf(scene: Any) -> dict[DocumentRole, dict[str, Any] | None]:
     return {role: readDocument(scene, role) for role in roles}
 
 
+def registrationMatrix(document: Mapping[str, Any] | None) -> FloatArray | None:
+    """ReferenceToRas of a stored fit, by markers or by bone surface; None where there is none."""
+    for name in ("fromToTo", "referenceToRas"):
+        if document and document.get(name) is not None:
+            return np.array(document[name], float)
+    return None
+
+
 def tissueOf(scene: Any) -> TissueSurface | None:
     """The skin model of the scene, for the tissue metrics; None where it has none."""
     node = findTissueModel(scene)
@@ -99,9 +108,9 @@ def _displayedGuidance(documents: Documents) -> list[Record]:
 
 def _fixedTransforms(documents: Documents) -> list[Record]:
     transforms: dict[str, Any] = dict(documents.get(DocumentRole.CALIBRATION) or {})
-    registration = documents.get(DocumentRole.REGISTRATION)
-    if registration and "fromToTo" in registration:
-        transforms["ReferenceToRas"] = registration["fromToTo"]
+    registration = registrationMatrix(documents.get(DocumentRole.REGISTRATION))
+    if registration is not None:
+        transforms["ReferenceToRas"] = registration
     values = [{"name": name, "matrix": np.asarray(matrix, float).tolist()} for name, matrix in transforms.items()]
     return [JsonRecord(RecordKind.EVENT, "FixedTransform", 0, each) for each in values]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,16 +19,26 @@ QUIET_ATTRIBUTE = "IntradiscalNav.ReplayWhenSaved"
 """Of the browser node: it doesn't move its nodes in this session, because the stream does; in the saved scene it does."""
 
 
-def fillSequences(scene: Any, folder: pathlib.Path, span: SequenceSpan | None = None, *, isStreaming: bool = False) -> SequenceExport:
+def fillSequences(
+    scene: Any,
+    folder: pathlib.Path,
+    chooseSpan: Callable[[RecordedProcedure], SequenceSpan | None] | None = None,
+    *,
+    isStreaming: bool = False,
+) -> SequenceExport | None:
     """Fill the scene's sequences from a recording; those that were filled before are replaced.
 
-    :param span: None: from the first to the last moment of guidance, everything where nothing was guided.
+    :param chooseSpan: which part (default: `guidedSpan`); where it gives None the scene carries no recording, and the result is None.
     :param isStreaming: a stream writes the same nodes now: the sequences then never move them in this session.
     :raises FileNotFoundError: without a recording in the folder. :raises ValueError: when the span holds nothing.
     """
     recorded = takeApart(RecordingReader(folder, withPixels=False))
-    chosen = guidedSpan(recorded) if span is None else span
+    chosen = (chooseSpan or guidedSpan)(recorded)
     older = filledBrowsers(scene)
+    if chosen is None:
+        for browser in older:
+            _remove(scene, browser)
+        return None
     export = exportToSequences(scene, RecordingReader(folder), chosen, movesNodes=not isStreaming)
     export.browserNode.SetAttribute(FILLED_ATTRIBUTE, folder.name)
     if isStreaming:
