@@ -118,6 +118,8 @@ class CaseKeeping:
 
         self._require(parameterNode, NavigationAction.Fill)
         folder = self._caseFolder(parameterNode).recordingFolders()[-1]
+        if self.isRecording:
+            self.connection.writer.flush()
         return fillSequences(
             slicer.mrmlScene, folder, lambda recorded: self.sequenceSpan(parameterNode, recorded), isStreaming=self.isConnecting
         )

@@ -1,5 +1,6 @@
 """Step 7 of the panel, a saved procedure: its numbers, its time line and its replay. Nothing here is live."""
 
+import math
 import time
 
 from IntradiscalNavPanel.ReviewRules import ReviewAction
@@ -87,7 +88,8 @@ class ReplaySection:
         fillTable(self.ui.timelineTable, [(f"{entry.timeSec:.1f} s", entry.name, entry.text) for entry in review.timeline])
         self.ui.timelineTable.resizeColumnToContents(0)
         self.ui.remarksLabel.text = "\n".join(review.remarks)
-        self.ui.timeSlider.maximum = max(review.durationSec, 0.1)
+        # Up to a whole hundredth, so that the slider reaches the end.
+        self.ui.timeSlider.maximum = max(math.ceil(review.durationSec * 100) / 100, 0.1)
         self.ui.timeSlider.enabled = review.replay is not None
         self.ui.timeSlider.toolTip = review.problem or _("Time since the start of the recording")
         self.ui.writtenLabel.text = ""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 AUTOSAVE_INTERVAL_SEC = 60.0
 KEPT_AUTOSAVES = 2
+LEFTOVER_SEC = 24 * 3600.0
 
 SaveScene = Callable[[pathlib.Path], None]
 """Writes the scene to a path and raises OSError where it can't."""
@@ -37,11 +38,19 @@ class CaseFolder:
         self.folder = pathlib.Path(folder)
         self.autosaveFolder = self.folder / "autosave"
         self.autosaveFolder.mkdir(parents=True, exist_ok=True)
+        self._removeLeftovers()
         self._lastAutosaveSec = float("-inf")
         self._lastSceneTime = -1
         marker = self.folder / "case.json"
         if not marker.exists():
             marker.write_text(json.dumps({"format": "IntradiscalNav case", "version": 1}) + "\n", encoding="utf-8")
+
+    def _removeLeftovers(self) -> None:
+        """What a program that was killed left half written; a day old, so that nobody writes it any more."""
+        for folder in (self.folder, self.autosaveFolder):
+            for path in folder.glob(".saving-*"):
+                if time.time() - path.stat().st_mtime > LEFTOVER_SEC:
+                    shutil.rmtree(path, ignore_errors=True)
 
     @property
     def scenePath(self) -> pathlib.Path:

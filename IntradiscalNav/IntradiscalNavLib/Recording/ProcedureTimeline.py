@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from IntradiscalNavLib.Recording.RecordedProcedure import RecordedEvent, RecordedProcedure
 
 GUIDANCE_STEP_SEC = 0.1
 """So often a saved scene keeps phase, clearances and out-of-plane distance; the recording itself keeps every tick."""
+ROUNDING_SEC = 0.001
+"""Scenes keep times in whole milliseconds."""
 UNLISTED = ("FixedTransform", "Plan", "phase")
 """Events that the list leaves out: calibrations are no moment of the procedure, and phases are listed as such."""
 
@@ -42,8 +45,13 @@ class ProcedureTimeline:
 
     def displayedAt(self, timeSec: float, maximumAgeSec: float = 0.5) -> DisplayedNumbers | None:
         """What was on the screen at a time; None where nothing was, or it is longer ago than ``maximumAgeSec``."""
-        before = [entry for entry in self.displayed if entry.timeSec <= timeSec + 1e-6]
-        return before[-1] if before and timeSec - before[-1].timeSec <= maximumAgeSec else None
+        index = bisect.bisect_right(self.displayed, timeSec + ROUNDING_SEC, key=lambda entry: entry.timeSec) - 1
+        if index < 0 or timeSec - self.displayed[index].timeSec > maximumAgeSec:
+            return None
+        # A phase may have begun between two entries: those are thinned out, phases are not.
+        begun = [entry for entry in self.entries if entry.name == "phase" and entry.timeSec <= timeSec + ROUNDING_SEC]
+        shown = self.displayed[index]
+        return replace(shown, phase=begun[-1].text) if begun and begun[-1].timeSec >= shown.timeSec else shown
 
 
 def timelineOfRecording(recorded: RecordedProcedure) -> ProcedureTimeline:

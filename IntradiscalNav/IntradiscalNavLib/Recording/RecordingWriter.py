@@ -88,7 +88,7 @@ class RecordingWriter:
         self._counts = {RecordKind.POSE: 0, RecordKind.IMAGE: 0, RecordKind.EVENT: 0}
         self._droppedImages = self._droppedPoses = 0
         self._problem = ""
-        self._stopping = False
+        self._stopping = self._flushing = False
         self._chunkNumber = 0
         self._thread = threading.Thread(target=self._run, name="RecordingWriter", daemon=True)
         self._thread.start()
@@ -151,6 +151,16 @@ class RecordingWriter:
                 problem=self._problem,
             )
 
+    def flush(self, timeoutSec: float = 10.0) -> bool:
+        """Write what has come so far, so that a reader finds it; False when the disk didn't take it in time."""
+        deadline = time.monotonic() + timeoutSec
+        with self._lock:
+            self._flushing = True
+            self._lock.notify_all()
+            while self._queuedBytes and not self._problem and time.monotonic() < deadline:
+                self._lock.wait(0.05)
+            return not self._queuedBytes
+
     def stop(self, timeoutSec: float = 30.0) -> RecordingState:
         """Write what is queued, close the files, and say how it went."""
         with self._lock:
@@ -195,8 +205,9 @@ class RecordingWriter:
         toldDrops = (0, 0)
         while True:
             with self._lock:
-                if not self._stopping and self._queuedBytes <= self.settings.maximumQueuedBytes // 8:
+                if not (self._stopping or self._flushing) and self._queuedBytes <= self.settings.maximumQueuedBytes // 8:
                     self._lock.wait(self.settings.syncIntervalSec)
+                self._flushing = False
                 stopping = self._stopping
                 batch: list[tuple[RecordKind, int, int, bytes | ImageRecord, int]] = []
                 room = self.settings.chunkBytes // 2
@@ -242,6 +253,7 @@ class RecordingWriter:
                     # What could not be written goes back to the front, so that memory stays bounded by the queue's limit.
                     pending = b""
                     self._queue.extendleft(reversed(batch))
+                self._lock.notify_all()  # whoever waits for a flush
                 if stopping and (problem or not self._queue):
                     break
             if problem:

@@ -86,7 +86,7 @@ class SceneReplay:
         state = self.session.update(shownSec)
         self.session.takeEvents()
         displayed = state.displayed
-        then = self.source.timeline.displayedAt(shownSec)
+        then = self.source.timeline.displayedAt(timeSec)
         phase = self._phaseOf(then.phase) if then is not None and displayed.live else None
         if phase is not None:
             displayed = dataclasses.replace(displayed, phase=phase)

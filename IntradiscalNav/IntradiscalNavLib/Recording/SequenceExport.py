@@ -26,7 +26,7 @@ VALIDITY_ATTRIBUTE = "IntradiscalNav.PoseValidity"
 
 @dataclass(frozen=True)
 class SequenceSpan:
-    """Which part to export. ``maximumRateHz`` thins each stream out (0: every sample)."""
+    """Which part to export. ``maximumRateHz`` thins each stream out (0: every sample); its last sample is always kept."""
 
     startSec: float = 0.0
     endSec: float = float("inf")
@@ -71,6 +71,8 @@ def exportToSequences(
             stream = series[record.streamName] = _Series(scene, record, span.maximumRateHz)
         stream.add(record)
         validity.add(record)
+    for stream in series.values():
+        stream.finish()
     if not series:
         scene.RemoveNode(validity.sequence)
         raise ValueError(f"The recording holds no pose and no image between {span.startSec:g} and {span.endSec:g} s.")
@@ -118,6 +120,7 @@ class _Series:
         self._intervalMs = 1000.0 / maximumRateHz if maximumRateHz > 0 else 0.0
         self._lastMs = -1
         self._nextDueMs = -1.0
+        self._left: PoseRecord | ImageRecord | None = None
         self.count = self.moved = self.thinned = 0
         isImage = isinstance(first, ImageRecord)
         self.template = scene.CreateNodeByClass(_classOf(isImage))
@@ -134,7 +137,9 @@ class _Series:
         millisecond = round(record.timeNs / 1e6)
         if self._intervalMs and millisecond < self._nextDueMs:
             self.thinned += 1
+            self._left = record
             return
+        self._left = None
         self._nextDueMs = millisecond + self._intervalMs
         if millisecond <= self._lastMs:
             millisecond = self._lastMs + 1
@@ -146,6 +151,13 @@ class _Series:
             _setMatrix(self.template, record.matrix)
         self.sequence.SetDataNodeAtValue(self.template, f"{millisecond / 1000:.3f}")
         self.count += 1
+
+    def finish(self) -> None:
+        """The last sample is kept whatever the rate: where the needle came to rest is what a procedure is measured by."""
+        if self._left is not None:
+            self._nextDueMs = -1.0
+            self.thinned -= 1
+            self.add(self._left)
 
 
 def findValidityNode(scene: Any) -> Any:

@@ -54,3 +54,14 @@ def test_aRecordingWithoutLossSaysNothing(tmp_path):
     assert writer.state().droppedPoses == 0, "what comes after the end is no loss"
     recorded = takeApart(RecordingReader(tmp_path / "r"))
     assert recorded.remarks == () and recorded.events == ()
+
+
+def test_afterAFlushAReaderFindsAllThatCame(tmp_path):
+    writer = RecordingWriter(tmp_path / "r", RecordingSettings(syncIntervalSec=30.0))
+    for _ in range(20):
+        writer.addPose("NeedleToReference", np.eye(4))
+        writer.addImage("Image_Reference", np.zeros((1, 100, 100), np.uint8), np.eye(4))
+    assert writer.flush()
+    assert len(list(RecordingReader(tmp_path / "r"))) == 40
+    assert writer.state().active
+    writer.stop()

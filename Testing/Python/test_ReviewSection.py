@@ -1,0 +1,508 @@
+"""Step 7 of the panel: recording while the panel is busy, automatic copies, saving, and a saved procedure that comes up in review.
+
+The stream is that of a real server on this machine; its needle goes along the plan with an error that is known.
+"""
+
+import json
+import pathlib
+import time
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from IntradiscalNavHeadless.CommandLine import app
+from IntradiscalNavHeadless.OffscreenViews import SliceView, ThreeDView
+from IntradiscalNavHeadless.SceneHost import startHost
+from IntradiscalNavLib.Recording.CaseFolder import CaseFolder
+from IntradiscalNavLib.Recording.RecordFormat import ImageRecord, PoseRecord
+from IntradiscalNavLib.Recording.RecordingReader import RecordingReader
+from IntradiscalNavLib.Recording.ReviewText import reviewRows
+from IntradiscalNavLib.Recording.SceneDocuments import DocumentRole, readDocument, readTable, readText
+from IntradiscalNavLib.Streaming.OpenIGTLinkMessages import ImageMessage, TransformMessage
+from IntradiscalNavLib.Streaming.OpenIGTLinkServer import OpenIGTLinkServer
+
+ENTRY, TARGET = np.array([60.0, -80.0, 10.0]), np.zeros(3)
+LATERAL_MM = 2.0
+OK = {"TransformStatus": "OK", "TransformValid": "1"}
+
+
+class StreamedProcedure:
+    """A panel that is connected to a server of ours, registered, with a plan: `insert` streams an insertion."""
+
+    def __init__(self, panels, panel, server, folder):
+        self.panels, self.panel, self.server, self.folder = panels, panel, server, folder
+        self.sentImages = []
+
+    @property
+    def logic(self):
+        return self.panel.logic
+
+    @property
+    def node(self):
+        return self.panel._parameterNode
+
+    def until(self, done, what):
+        deadline = time.monotonic() + 30.0
+        while not done():
+            assert time.monotonic() < deadline, f"waited in vain for {what}"
+            self.panels.application.processEvents()
+            time.sleep(0.005)
+
+    def needlePose(self, depthMm):
+        z = (TARGET - ENTRY) / np.linalg.norm(TARGET - ENTRY)
+        x = np.cross(z, [0, 0, 1.0])
+        x /= np.linalg.norm(x)
+        pose = np.eye(4)
+        pose[:3, :3] = np.stack([x, np.cross(z, x), z], axis=1)
+        pose[:3, 3] = ENTRY + depthMm * z + LATERAL_MM * x
+        return pose
+
+    def sendPose(self, depthMm):
+        self.server.send(TransformMessage("NeedleToReference", self.needlePose(depthMm), metadata=OK, timestampSec=time.time()))
+        probe = np.eye(4)
+        self.server.send(TransformMessage("ProbeToReference", probe, metadata=OK, timestampSec=time.time()))
+
+    def sendImage(self, rows=48, columns=64):
+        picture = np.full((1, rows, columns), 40, np.uint8)
+        picture[0, : rows // 2, : columns // 2] = len(self.sentImages) % 200 + 20
+        place = np.diag([0.5, 0.5, 0.5, 1.0])
+        place[:3, 3] = -10, -60, 5
+        self.sentImages.append(picture)
+        self.server.send(ImageMessage("Image_Reference", picture, place, metadata=OK, timestampSec=time.time()))
+
+    def insert(self, fromMm=-12.0, toMm=None, steps=60):
+        """Stream the insertion at some 30 Hz while the panel ticks."""
+        toMm = np.linalg.norm(TARGET - ENTRY) - 1.0 if toMm is None else toMm
+        for depth in np.linspace(fromMm, toMm, steps):
+            self.sendPose(depth)
+            self.sendImage()
+            deadline = time.monotonic() + 0.033
+            while time.monotonic() < deadline:
+                self.panels.application.processEvents()
+                time.sleep(0.003)
+        last = self.needlePose(toMm)[:3, 3]
+        self.until(lambda: np.abs(self.logic.state.needleTipToRas[:3, 3] - last).max() < 0.01, "the guidance to follow to the end")
+
+
+def register(logic):
+    import slicer
+
+    node = logic.registration.getParameterNode()
+    points = np.array([[0, 0, 0], [60, 0, 0], [0, 70, 0], [50, 60, 30.0]])
+    for name in ("ctPoints", "referencePoints"):
+        markups = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", name)
+        slicer.util.updateMarkupsControlPointsFromArray(markups, points)
+        setattr(node, name, markups)
+    logic.registration.registerPoints(node)
+
+
+@pytest.fixture
+def streamed(panels, tmp_path):
+    import slicer
+
+    with OpenIGTLinkServer(port=0) as server:
+        panel = panels.openPanel("IntradiscalNav")
+        case = tmp_path / "case"
+        panel.ui.caseFolderEdit.currentPath = str(case)
+        panel.ui.portSpin.value = server.port
+        made = StreamedProcedure(panels, panel, server, case)
+        slicer.util.addVolumeFromArray(np.zeros((6, 8, 10), np.int16), name="PlanningCt")
+        register(panel.logic)
+        line = panel.ui.pathSelector.addNode()
+        slicer.util.updateMarkupsControlPointsFromArray(line, np.array([ENTRY, TARGET]))
+        panel.logic.setCalibrations({"NeedleTipToNeedle": np.eye(4), "ImageToProbe": np.diag([0.5, 0.5, 0.5, 1.0])})
+        panel.ui.connectButton.click()
+        assert server.waitForClient(10.0)
+
+        def arrived():
+            made.sendPose(-20.0)
+            made.sendImage()
+            return panel.logic.connection.stream.node("NeedleToReference") is not None
+
+        made.until(arrived, "the first pose")
+        made.sentImages.clear()
+        yield made
+        panel.logic.close()
+
+
+def recordedProcedure(streamed):
+    """Guide, record, insert; what is left is a recording that runs."""
+    streamed.panel.update()
+    streamed.panel.ui.guideButton.click()
+    assert streamed.panel.ui.recordButton.checked, "recording starts with the guidance"
+    streamed.insert()
+    return streamed
+
+
+def records(folder, kind):
+    return [record for record in RecordingReader(folder) if isinstance(record, kind)]
+
+
+# --- recording
+
+
+def test_nothingIsLostWhileThePanelIsBusyForTwoSeconds(streamed):
+    """Images at 30 Hz and poses; between the click on Record and the end the panel does not tick once."""
+    panel = streamed.panel
+    panel.update()
+    panel.ui.recordButton.click()
+    streamed.sentImages.clear()
+    begun = panel.logic.connection.client.status.messageCount
+    start = time.monotonic()
+    depths = []
+    for index in range(60):
+        depths.append(-10.0 + index)
+        streamed.sendPose(depths[-1])
+        streamed.sendImage(240, 320)
+        time.sleep(max(0.0, start + (index + 1) / 30 - time.monotonic()))
+    deadline = time.monotonic() + 20
+    while panel.logic.connection.client.status.messageCount < begun + 180:
+        assert time.monotonic() < deadline, "the server sends all"
+        time.sleep(0.01)
+    assert panel.logic.connection.client.droppedCounts[("IMAGE", "Image_Reference")] >= 50, "the panel itself would have missed them"
+    panel.ui.recordButton.click()
+    (folder,) = CaseFolder(streamed.folder).recordingFolders()
+    images = [record for record in records(folder, ImageRecord) if record.pixels.shape == (1, 240, 320)]
+    assert len(images) == 60
+    for record, sent in zip(images, streamed.sentImages, strict=True):
+        np.testing.assert_array_equal(record.pixels, sent)
+    poses = [record.matrix for record in records(folder, PoseRecord) if record.streamName == "NeedleToReference"][-60:]
+    np.testing.assert_allclose(poses, [streamed.needlePose(depth) for depth in depths], atol=1e-4)
+    assert "Nothing dropped" in panel.ui.keepingLabel.text
+
+
+def test_droppedFramesAreSaidInThePanelAndInTheRecording(streamed):
+    panel = streamed.panel
+    panel.update()
+    panel.ui.recordButton.click()
+    panel.logic.connection.writer.noteDropped(images=3)
+    panel.update()
+    assert "DROPPED: 3 pictures" in panel.ui.keepingLabel.text
+    panel.ui.recordButton.click()
+    assert "DROPPED: 3 pictures" in panel.ui.keepingLabel.text, "also after the end"
+    (folder,) = CaseFolder(streamed.folder).recordingFolders()
+    told = [record.values for record in RecordingReader(folder) if record.streamName == "Dropped"]
+    assert told[-1]["images"] == 3
+
+
+def test_planAndLaterRegistrationAreInTheRecording(streamed):
+    panel = streamed.panel
+    panel.update()
+    panel.ui.recordButton.click()
+    matrix = np.eye(4)
+    matrix[:3, 3] = 1, 2, 3
+    panel.logic.connection.setRegistration(matrix)
+    panel.ui.recordButton.click()
+    from IntradiscalNavLib.Recording.RecordedProcedure import takeApart
+
+    recorded = takeApart(RecordingReader(CaseFolder(streamed.folder).recordingFolders()[0]))
+    (plan,) = recorded.plans.values()
+    assert plan.entryRas == tuple(ENTRY) and plan.targetRas == tuple(TARGET)
+    np.testing.assert_array_equal(recorded.fixedTransforms["ReferenceToRas"], matrix)
+    assert "NeedleTipToNeedle" in recorded.fixedTransforms
+
+
+# --- automatic copies
+
+
+def copiesIn(folder):
+    return sorted((folder / "autosave").glob("documents-*.json"))
+
+
+def test_whatIsNewIsCopiedWhenItIsTime(streamed):
+    panel, logic, node = streamed.panel, streamed.logic, streamed.node
+    panel.update()
+    panel.ui.recordButton.click()
+    panel._timer.stop()
+    now = time.monotonic() + 1000
+    logic.tick(node, now)
+    logic.copies.wait()
+    (first,) = copiesIn(streamed.folder)
+    content = json.loads(first.read_text())["documents"]
+    assert content["plan"]["entryRas"] == ENTRY.tolist() and "covariance" in content["registration"]
+    assert content["calibration"]["NeedleTipToNeedle"] == np.eye(4).tolist()
+    logic.tick(node, now + 61)
+    logic.copies.wait()
+    assert copiesIn(streamed.folder) == [first], "nothing was new"
+    node.plan.needleLengthMm = 120.0
+    logic.tick(node, now + 90)
+    logic.copies.wait()
+    assert copiesIn(streamed.folder) == [first], "not yet time"
+    logic.tick(node, now + 125)
+    logic.copies.wait()
+    assert len(copiesIn(streamed.folder)) == 2
+    node.keeping.autosave = False
+    node.plan.needleLengthMm = 130.0
+    logic.tick(node, now + 300)
+    logic.copies.wait()
+    assert len(copiesIn(streamed.folder)) == 2
+    assert not list(streamed.folder.rglob("*.mrb")), "the CT isn't written while the needle may be in"
+
+
+def test_aDiskThatFailsIsToldAndTheProcedureGoesOn(streamed, monkeypatch):
+    from IntradiscalNavLib.Recording import DocumentCopies
+
+    def full(path, text):
+        raise OSError(28, "No space left on device")
+
+    streamed.panel.update()
+    streamed.panel.ui.recordButton.click()
+    monkeypatch.setattr(DocumentCopies, "_write", full)
+    streamed.logic.tick(streamed.node, time.monotonic() + 1000)
+    streamed.logic.copies.wait()
+    streamed.panel.update()
+    assert "No space left" in streamed.panel.ui.keepingLabel.text
+    assert streamed.panel.ui.recordButton.checked
+
+
+# --- review
+
+
+def shownRows(panel):
+    table = panel.ui.numbersTable
+    return [(table.item(row, 0).text(), table.item(row, 1).text()) for row in range(table.rowCount)]
+
+
+def reload(panels, panel, scene):
+    import slicer
+
+    panels.scene.Clear(0)
+    slicer.util.loadScene(str(scene))
+    panel.enter()
+
+
+def test_savedWhileStreamingItComesUpInReviewWithTheNumbersOfTheCommandLine(panels, streamed):
+    import slicer
+
+    panel = recordedProcedure(streamed).panel
+    needle = slicer.util.getNode("NeedleToReference")
+    before = slicer.util.arrayFromTransformMatrix(needle).copy()
+    panel.ui.saveButton.click()
+    np.testing.assert_array_equal(slicer.util.arrayFromTransformMatrix(needle), before)
+    saved = CaseFolder(streamed.folder).scenePath
+    panel.ui.connectButton.click()
+    reload(panels, panel, saved)
+    review = panel.logic.review
+    assert review.isOn and panel.ui.reviewButton.checked
+    assert "NOT LIVE" in panel.ui.replayLabel.text
+    assert review.source.folder is None and review.problem == ""
+    assert review.procedure.navigation.finalLateralMm == pytest.approx(LATERAL_MM, abs=0.02)
+    rows = shownRows(panel)
+    review.stop()
+    printed = CliRunner().invoke(app, ["review", str(saved), "--json"])
+    assert printed.exit_code == 0, printed.output
+    assert rows == reviewRows(json.loads(printed.output))
+    assert dict(rows)["lateral error at the end"] == "2.00 mm"
+
+
+@pytest.fixture
+def reviewed(panels, streamed):
+    """A panel that has come up in review."""
+    panel = recordedProcedure(streamed).panel
+    panel.ui.saveButton.click()
+    panel.ui.connectButton.click()
+    reload(panels, panel, CaseFolder(streamed.folder).scenePath)
+    assert panel.logic.review.isOn
+    return panel
+
+
+def test_replayIsMarkedEverywhereAndNothingLiveCanBegin(reviewed):
+    review, ui = reviewed.logic.review, reviewed.ui
+    ui.timeSlider.value = ui.timeSlider.maximum
+    state = review.state
+    assert state.displayed.isReplay and not [item.label for item in state.displayed.numbers.values() if "REPLAY" not in item.label]
+    assert state.displayed.guidance.targetLateralMm == pytest.approx(LATERAL_MM, abs=0.05)
+    assert ui.phaseLabel.text.startswith("REPLAY")
+    assert ui.tipToTargetNumber.text == f"[{np.hypot(LATERAL_MM, 1):.1f} mm]"
+    assert "NOT LIVE" in ui.warningLabel.text
+    steps = {step.name.value: step for step in reviewed.logic.workflow(reviewed._parameterNode)}
+    assert "REPLAY, not live" in steps["navigate"].why and "NOT LIVE" in steps["review"].why
+    for name in ("connect", "guide", "record", "rehearse", "loadDeviceSet", "fill"):
+        button = getattr(ui, f"{name}Button")
+        assert not button.enabled and "leave the review" in button.toolTip, name
+    ui.reviewButton.click()
+    assert not review.isOn and ui.tipToTargetNumber.text == "–" and ui.phaseLabel.text == "" and ui.connectButton.enabled
+
+
+def test_whileConnectedNoReviewBegins(streamed):
+    recordedProcedure(streamed)
+    streamed.panel.ui.saveButton.click()
+    streamed.panel.update()
+    for button in (streamed.panel.ui.reviewButton, streamed.panel.ui.openCaseButton):
+        assert not button.enabled and "disconnect first" in button.toolTip
+    with pytest.raises(ValueError, match="disconnect first"):
+        streamed.logic.review.start(streamed.node)
+    assert not streamed.logic.review.startIfSaved(streamed.node)
+
+
+def test_ownProcedureDoesNotComeUpAsASavedOne(streamed):
+    """Back from another module after saving: the procedure goes on, it isn't past."""
+    recordedProcedure(streamed)
+    streamed.panel.ui.saveButton.click()
+    streamed.panel.ui.connectButton.click()
+    streamed.panel.exit()
+    streamed.panel.enter()
+    assert not streamed.logic.review.isOn
+    assert streamed.panel.ui.reviewButton.enabled, "but it can be reviewed"
+
+
+def test_timelineAndScrubbingShowTheRecordedPlace(reviewed):
+    import slicer
+
+    review, ui = reviewed.logic.review, reviewed.ui
+    table = ui.timelineTable
+    assert table.rowCount == len(review.timeline) > 2
+    phases = [table.item(row, 2).text() for row in range(table.rowCount) if table.item(row, 1).text() == "phase"]
+    assert "advancing" in phases
+    row = next(row for row in range(table.rowCount) if table.item(row, 2).text() == "advancing")
+    table.cellClicked.emit(row, 0)
+    assert review.timeSec == pytest.approx(review.timeline[row].timeSec) and ui.timeSlider.value == pytest.approx(review.timeSec, abs=0.06)
+    assert ui.phaseLabel.text == "REPLAY advancing"
+    needle = slicer.util.getNode("NeedleToReference")
+    depths = []
+    for share in (0.0, 0.5, 1.0, 0.5):
+        ui.timeSlider.value = round(share * review.durationSec, 2)
+        depths.append((slicer.util.arrayFromTransformMatrix(needle)[:3, 3] - ENTRY) @ (TARGET - ENTRY) / np.linalg.norm(TARGET - ENTRY))
+    assert depths[0] < depths[1] < depths[2] and depths[3] == pytest.approx(depths[1], abs=0.01)
+
+
+def test_playRunsAtTheChosenSpeedAndStopsAtTheEnd(panels, reviewed):
+    review, ui, node = reviewed.logic.review, reviewed.ui, reviewed._parameterNode
+    ui.speedSpin.value = 2.0
+    ui.playButton.click()
+    reviewed._timer.stop()
+    review.advance(node, 100.0)
+    review.advance(node, 100.1)
+    assert review.timeSec == pytest.approx(0.2)
+    review.advance(node, 150.0)
+    assert review.timeSec == pytest.approx(1.2), "after a pause of the program it doesn't leap"
+    ui.playButton.click()
+    assert not review.isPlaying and review.advance(node, 151.0) is None
+    ui.playButton.click()
+    now = 200.0
+    while review.isPlaying:
+        review.advance(node, now)
+        now += 0.4
+    assert review.timeSec == review.durationSec
+    reviewed.update()
+    assert not ui.playButton.checked
+
+
+def test_rawRecordingOfTheCaseIsReviewedToo(reviewed):
+    review, ui = reviewed.logic.review, reviewed.ui
+    fromScene = review.procedure
+    assert ui.sourceCombo.count == 2
+    ui.sourceCombo.currentIndex = 1
+    assert review.source.folder is not None and review.problem == ""
+    assert review.procedure.streams["NeedleToReference"] > fromScene.streams["NeedleToReference"], "full rate, not thinned out"
+    assert review.procedure.navigation.finalLateralMm == pytest.approx(LATERAL_MM, abs=0.02)
+    ui.timeSlider.value = ui.timeSlider.maximum
+    assert review.state.displayed.guidance.targetLateralMm == pytest.approx(LATERAL_MM, abs=0.05)
+    assert review.state.frameLive and review.state.frame.pixels.shape == (48, 64)
+
+
+def test_openCaseAfterACrashTakesTheNewerDocuments(panels, streamed):
+    """The program dies: no scene was saved, the recording and a copy of the documents are on the disk."""
+    import slicer
+
+    panel = recordedProcedure(streamed).panel
+    streamed.logic.copies.wait()
+    panel.ui.guideButton.click()
+    panel.logic.close()
+    panels.scene.Clear(0)
+    panel.enter()
+    panel.ui.caseFolderEdit.currentPath = str(streamed.folder)
+    panel.ui.openCaseButton.click()
+    review = panel.logic.review
+    assert review.isOn and review.problem == "", review.problem
+    assert review.procedure.navigation.finalLateralMm == pytest.approx(LATERAL_MM, abs=0.02)
+    assert readDocument(slicer.mrmlScene, DocumentRole.REGISTRATION)["format"] == "RigidFit"
+    assert review.procedure.registration["freMm"] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_damagedSceneIsLeftOutAndTheOlderOneOpened(panels, streamed):
+    panel = recordedProcedure(streamed).panel
+    panel.ui.saveButton.click()
+    panel.ui.connectButton.click()
+    whole = CaseFolder(streamed.folder).scenePath
+    half = streamed.folder / "autosave" / "scene-000001-20260101-000000.mrb"
+    half.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    panel.ui.openCaseButton.click()
+    assert panel.logic.review.isOn
+    assert half.name in panel.ui.remarksLabel.text
+
+
+def test_sceneCarriesLogAndReport(panels, streamed, tmp_path):
+    import slicer
+
+    log = panels.openPanel("ProcedureLog")
+    log.ui.caseFolderEdit.currentPath = str(tmp_path / "log")
+    log.ui.openCaseButton.click()
+    log.ui.patientInButton.click()
+    panel = recordedProcedure(streamed).panel
+    panel.ui.saveButton.click()
+    panel.ui.connectButton.click()
+    reload(panels, panel, CaseFolder(streamed.folder).scenePath)
+    columns, rows = readTable(slicer.mrmlScene, DocumentRole.LOG)
+    assert rows[0][columns.index("Kind")] == "patientIn"
+    assert "<html" in readText(slicer.mrmlScene, DocumentRole.REPORT)
+
+
+@pytest.mark.parametrize(("choice", "span"), [("Span", (0.5, 1.0)), ("Nothing", None), ("Whole", (0.0, 100.0))])
+def test_chosenSpanGoesIntoTheScene(panels, streamed, choice, span):
+    import slicer
+
+    from IntradiscalNavLib.Recording.SequenceImport import readSequences, sequenceBrowsers
+
+    panel = recordedProcedure(streamed).panel
+    panel.ui.connectButton.click()
+    node = panel._parameterNode
+    node.keeping.sequences = type(node.keeping.sequences)[choice]
+    node.keeping.spanStartSec, node.keeping.spanEndSec, node.keeping.sequenceRateHz = 0.5, 1.0, 100.0
+    panel.ui.fillButton.click()
+    panel.ui.fillButton.click()
+    browsers = sequenceBrowsers(slicer.mrmlScene)
+    if span is None:
+        assert browsers == []
+        return
+    assert len(browsers) == 1, "filling again replaces"
+    raw = [record.timeNs / 1e9 for record in records(CaseFolder(streamed.folder).recordingFolders()[0], PoseRecord)]
+    expected = [time for time in raw if span[0] <= time <= span[1]]
+    assert sum(isinstance(record, PoseRecord) for record in readSequences(browsers[0])) == len(expected)
+
+
+@pytest.mark.rendering
+def test_picturesAndClipShowTheReplay(panels, reviewed, tmp_path):
+    """Key pictures in the off-screen views, each marked; the film has as many frames as its length says."""
+    from IntradiscalNavLib.Recording.ReplayClip import whyNoClip
+    from IntradiscalNavLib.Views.NavigationLayout import SLICE_VIEWS, THREE_D
+    from IntradiscalNavLib.Views.ViewMosaic import viewMosaic
+
+    ui, review = reviewed.ui, reviewed.logic.review
+    assert not ui.picturesButton.enabled and "views" in ui.picturesButton.toolTip
+    ui.reviewButton.click()
+    views = {view: SliceView(startHost(), view.tag, "Axial", (200, 160)) for view in SLICE_VIEWS}
+    views[THREE_D] = ThreeDView(startHost(), THREE_D.tag, (200, 160))
+
+    def attach(made):
+        for view, offscreen in views.items():
+            made.attachOverlay(view, offscreen.renderer)
+
+    reviewed.attachNumbers = attach
+    reviewed.showLayout = lambda: None
+    reviewed.capture = lambda state: viewMosaic(lambda view: views[view].pixels())
+    ui.reviewButton.click()
+    ui.picturesButton.click()
+    pictures = sorted((pathlib.Path(reviewed._parameterNode.caseFolder) / "pictures").glob("*.png"))
+    assert len(pictures) >= 2 and pictures[-1].stem.split("-")[1] == "end"
+    overlay = review.views.overlays[THREE_D]
+    assert "REPLAY" in overlay._texts["title"].GetInput() and "NOT LIVE" in overlay._texts["banner"].GetInput()
+    if whyNoClip():
+        assert not ui.clipButton.enabled and ui.clipButton.toolTip == whyNoClip()
+        return
+    import imageio.v2 as imageio
+
+    ui.clipButton.click()
+    with imageio.get_reader(reviewed._parameterNode.caseFolder / "replay.mp4") as film:
+        assert film.count_frames() == int(review.durationSec * 10)
