@@ -29,7 +29,7 @@ class ReplaySection:
         self._buttons = ActionButtons(panel, review, buttons, switches, self._showWritten)
         self._shown = None
         self._isFollowing = False
-        prepareTable(self.ui.numbersTable, [_("Planned against done"), _("Value")])
+        prepareTable(self.ui.numbersTable, [_("Value"), _("Planned against done")])
         prepareTable(self.ui.timelineTable, [_("Time"), _("Event"), _("Text")])
         self.ui.timelineTable.connect("cellClicked(int,int)", self.onEntryClicked)
         self.ui.timeSlider.connect("valueChanged(double)", self.onTimeChosen)
@@ -83,7 +83,7 @@ class ReplaySection:
         for source in self._sources:
             self.ui.sourceCombo.addItem(source.name)
         self.ui.sourceCombo.currentIndex = self._sources.index(review.source)
-        fillTable(self.ui.numbersTable, review.rows)
+        fillTable(self.ui.numbersTable, [(value, name) for name, value in review.rows])
         self.ui.numbersTable.resizeColumnToContents(0)
         fillTable(self.ui.timelineTable, [(f"{entry.timeSec:.1f} s", entry.name, entry.text) for entry in review.timeline])
         self.ui.timelineTable.resizeColumnToContents(0)

@@ -261,7 +261,7 @@ def test_aDiskThatFailsIsToldAndTheProcedureGoesOn(streamed, monkeypatch):
 
 def shownRows(panel):
     table = panel.ui.numbersTable
-    return [(table.item(row, 0).text(), table.item(row, 1).text()) for row in range(table.rowCount)]
+    return [(table.item(row, 1).text(), table.item(row, 0).text()) for row in range(table.rowCount)]
 
 
 def reload(panels, panel, scene):
@@ -314,7 +314,7 @@ def test_replayIsMarkedEverywhereAndNothingLiveCanBegin(reviewed):
     assert state.displayed.isReplay and not [item.label for item in state.displayed.numbers.values() if "REPLAY" not in item.label]
     assert state.displayed.guidance.targetLateralMm == pytest.approx(LATERAL_MM, abs=0.05)
     assert ui.phaseLabel.text.startswith("REPLAY")
-    assert ui.tipToTargetNumber.text == f"[{np.hypot(LATERAL_MM, 1):.1f} mm]"
+    assert ui.tipToTargetNumber.text == f"[{np.hypot(LATERAL_MM, 1):.1f}]"
     assert "NOT LIVE" in ui.warningLabel.text
     steps = {step.name.value: step for step in reviewed.logic.workflow(reviewed._parameterNode)}
     assert "REPLAY, not live" in steps["navigate"].why and "NOT LIVE" in steps["review"].why

@@ -74,8 +74,8 @@ class DisplayedGuidance:
         return self.numbers[number].text
 
     def panelText(self, number: GuidanceNumber) -> str:
-        """Text where there is no room for a word: a replayed number stands in brackets."""
-        return f"[{self.text(number)}]" if self.isReplay else self.text(number)
+        """Text where there is no room for a word: a replayed number stands in brackets, without its mm."""
+        return f"[{self.text(number).removesuffix(' mm')}]" if self.isReplay else self.text(number)
 
     @property
     def phaseText(self) -> str:

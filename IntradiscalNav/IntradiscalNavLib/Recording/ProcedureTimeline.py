@@ -95,6 +95,8 @@ def _listed(events: Iterable[RecordedEvent]) -> list[RecordedEvent]:
 
 
 def _textOf(event: RecordedEvent) -> str:
+    if "text" not in event.values and "to" in event.values:  # a tool's status
+        return f"{event.values.get('from', '')} -> {event.values['to']}"
     return str(event.values.get("text", ""))
 
 
