@@ -8,6 +8,7 @@ from IntradiscalNavPanel.IntradiscalNavLogic import IntradiscalNavLogic
 from IntradiscalNavPanel.IntradiscalNavParameterNode import DiscLevel
 from IntradiscalNavPanel.NavigationRules import NavigationAction
 from IntradiscalNavPanel.SimulatedSample import registerSampleData
+from IntradiscalNavSections.ComparisonSection import ComparisonSection
 from IntradiscalNavSections.NavigateSection import NavigateSection
 from IntradiscalNavSections.PlanSection import PlanSection
 from IntradiscalNavSections.ReplaySection import ReplaySection
@@ -59,7 +60,7 @@ class IntradiscalNavWidget(ModulePanel):
         parts = {
             "planSection": (PlanSection.UI,),
             "navigateSection": (NavigateSection.UI,),
-            "reviewSection": (ReviewSection.UI, ReplaySection.UI),
+            "reviewSection": (ReviewSection.UI, ReplaySection.UI, ComparisonSection.UI),
         }
         self.openPanel("IntradiscalNav.ui", IntradiscalNavLogic(), parts)
         self.logic.layoutHost = self
@@ -79,7 +80,7 @@ class IntradiscalNavWidget(ModulePanel):
         self._lagButtons = ActionButtons(
             self, lag, {LagAction.Measure: self.ui.imageLagButton}, {LagAction.Measure: (lambda: lag.isMeasuring, lag.finish)}
         )
-        self.sections = (PlanSection(self), NavigateSection(self), ReviewSection(self), ReplaySection(self))
+        self.sections = (PlanSection(self), NavigateSection(self), ReviewSection(self), ReplaySection(self), ComparisonSection(self))
         self.ui.openRegistrationButton.connect("clicked()", lambda: slicer.util.selectModule("FusionRegistration"))
         self.ui.openLogButton.connect("clicked()", lambda: slicer.util.selectModule("ProcedureLog"))
         self._foldings = [

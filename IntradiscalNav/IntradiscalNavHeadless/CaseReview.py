@@ -12,7 +12,7 @@ from IntradiscalNavLib.Recording.PerkTutorMetrics import TissueSurface
 from IntradiscalNavLib.Recording.ProcedureReview import ProcedureReview, reviewProcedure
 from IntradiscalNavLib.Recording.RecordedProcedure import RecordedProcedure, takeApart
 from IntradiscalNavLib.Recording.RecordingReader import RecordingReader
-from IntradiscalNavLib.Recording.SceneReview import Documents, documentsOf, reviewRecording, reviewScene, tissueOf
+from IntradiscalNavLib.Recording.SceneReview import Documents, documentsOf, reviewNewestRecording, reviewRecording, reviewScene, tissueOf
 from IntradiscalNavLib.Recording.SequenceImport import readSequences
 
 SCENE_ENDINGS = (".mrb", ".mrml")
@@ -96,13 +96,11 @@ def _reviewFolder(folder: pathlib.Path) -> tuple[ProcedureReview, RecordedProced
         tissue = tissueOf(host.scene)
         if not recordings:
             return reviewScene(host.scene, folder.name)
-    if case is not None:
-        # After a crash these are newer than the scene.
-        documents = {**documents, **DocumentCopies(case).newest(after=scene)}
     if not recordings:
         raise ValueError(f"The case folder {folder} holds neither a recording nor a scene.")
+    if case is not None and case.recordingFolders() and case.folder not in recordings:
+        # After a crash the copies are newer than the scene.
+        return reviewNewestRecording(case, {**documents, **DocumentCopies(case).newest(after=scene)}, tissue)
     reader = RecordingReader(recordings[-1], withPixels=False)
     recorded = takeApart(reader)
-    earlier = len(recordings) - 1
-    remarks = [*reader.problems, *([f"{earlier} earlier recordings were left out"] if earlier else [])]
-    return reviewRecording(folder.name, recorded, documents, tissue, remarks), recorded
+    return reviewRecording(folder.name, recorded, documents, tissue, reader.problems), recorded

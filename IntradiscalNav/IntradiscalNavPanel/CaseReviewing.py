@@ -36,7 +36,7 @@ class CaseReviewing:
 
     def _reset(self):
         self.isOn = self.isPlaying = False
-        self.source = self.procedure = self._played = self.replay = self.views = self.state = self._ghost = None
+        self.source = self.procedure = self.recorded = self._played = self.replay = self.views = self.state = self._ghost = None
         self.rows, self.remarks, self.timeline = (), (), ()
         self.problem = ""
         """Why there are numbers but no replay, or no review at all."""
@@ -135,12 +135,12 @@ class CaseReviewing:
         scene = slicer.mrmlScene
         if source.folder is None:
             name = pathlib.Path(scene.GetURL()).stem or _("scene")
-            self.procedure = reviewScene(scene, name)[0]
+            self.procedure, self.recorded = reviewScene(scene, name)
             self._played = SequenceSource(scene, slicer.modules.sequences.logic())
         else:
             self._played = RecordingSource(scene, source.folder)
-            recorded, remarks = self._played.recorded, self._played.problems
-            self.procedure = reviewRecording(source.folder.parent.name, recorded, documentsOf(scene), tissueOf(scene), remarks)
+            self.recorded, remarks = self._played.recorded, self._played.problems
+            self.procedure = reviewRecording(source.folder.parent.name, self.recorded, documentsOf(scene), tissueOf(scene), remarks)
         return tuple(reviewRows(self.procedure.toDict())), self.procedure.missing
 
     def _startReplay(self, parameterNode):

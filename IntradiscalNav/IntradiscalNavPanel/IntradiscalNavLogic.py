@@ -11,6 +11,7 @@ from ProcedureLogPanel.ProcedureLogLogic import ProcedureLogLogic
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
 from . import Workflow
+from .AfterProcedure import AfterProcedure
 from .CaseKeeping import CaseKeeping
 from .CaseReviewing import CaseReviewing
 from .Guiding import Guiding
@@ -42,6 +43,7 @@ class IntradiscalNavLogic(PathPlanning, Guiding, CaseKeeping, ScriptedLoadableMo
         """Shows the navigation views: an object with `showLayout()`, `attachNumbers(views)` and `capture(state)`, which gives all views as
         one picture (rows, columns, 3); the panel sets itself here."""
         self.review = CaseReviewing(self)
+        self.after = AfterProcedure(self)
         self._makeCollaborators()
         self._reset()
 

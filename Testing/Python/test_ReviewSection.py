@@ -506,3 +506,72 @@ def test_picturesAndClipShowTheReplay(panels, reviewed, tmp_path):
     ui.clipButton.click()
     with imageio.get_reader(reviewed._parameterNode.caseFolder / "replay.mp4") as film:
         assert film.count_frames() == int(review.durationSec * 10)
+
+
+# --- afterwards
+
+
+@pytest.mark.slow
+def test_lastCtIsCheckedFromThePanel(panels):
+    """Gas that was put into the disc and the patient's motion, in the label, in the scene and in the review; twice gives the same."""
+    import slicer
+
+    from IntradiscalNavLib.Simulation.LumbarPhantom import buildLumbarPhantom
+    from IntradiscalNavLib.Simulation.PhantomCheckScan import makeCheckScan
+    from IntradiscalNavLib.Simulation.PhantomParameters import PhantomParameters
+
+    panel = panels.openPanel("IntradiscalNav")
+    from IntradiscalNavPanel.Rehearsal import addSimulatedPatient
+
+    ui, node = panel.ui, panel._parameterNode
+    assert not ui.checkLastCtButton.enabled and "planning CT" in ui.checkLastCtButton.toolTip
+    phantom = buildLumbarPhantom(PhantomParameters(spacingMm=(1.6, 1.6, 2.0)))
+    node.ctVolume, node.segmentation = addSimulatedPatient(phantom)
+    node.lastCt = node.ctVolume
+    assert "taken at the end" in ui.checkLastCtButton.toolTip
+    scan = makeCheckScan(phantom, gasLevel="L4-L5", gasVolumeMl=3.0)
+    place = phantom.ijkToRas.copy()
+    place[:3, 3] += 3, -2, 5
+    last = slicer.util.addVolumeFromArray(scan.voxels, ijkToRAS=place, name="LastCt")
+    ui.lastCtSelector.setCurrentNode(last)
+    kept = []
+    for _ in range(2):
+        ui.checkLastCtButton.click()
+        kept.append(readDocument(slicer.mrmlScene, DocumentRole.METRICS)["lastCt"])
+    assert kept[0] == kept[1]
+    assert kept[0]["patientMovedMm"] == pytest.approx(np.sqrt(38), abs=0.6)
+    assert kept[0]["gasInDiscMl"] == pytest.approx(scan.gasVolumeMl, rel=0.25)
+    assert f"{kept[0]['gasInDiscMl']:.1f} mL in the disc" in ui.lastCtLabel.text
+    assert "isn't looked for" in ui.lastCtLabel.text
+    shown = slicer.util.arrayFromTransformMatrix(last.GetParentTransformNode())
+    np.testing.assert_allclose(shown[:3, 3], [-3, 2, -5], atol=0.6)
+
+
+def recordOther(folder, lateral):
+    from IntradiscalNavLib.Recording.RecordingWriter import RecordingWriter
+
+    writer = RecordingWriter(CaseFolder(folder).newRecordingFolder())
+    z = (TARGET - ENTRY) / np.linalg.norm(TARGET - ENTRY)
+    x = np.cross(z, [0, 0, 1.0])
+    x /= np.linalg.norm(x)
+    writer.addEvent("FixedTransform", {"name": "ReferenceToRas", "matrix": np.eye(4).tolist()})
+    writer.addEvent("Plan", {"needle": "n", "target": "t", "entryRas": ENTRY.tolist(), "targetRas": TARGET.tolist()})
+    for index, depth in enumerate(np.linspace(-10, 99, 60)):
+        pose = np.eye(4)
+        pose[:3, :3] = np.stack([x, np.cross(z, x), z], axis=1)
+        pose[:3, 3] = ENTRY + depth * z + lateral * x
+        writer.addPose("NeedleToReference", pose, 0.0, arrivalMonotonicNs=writer.startMonotonicNs + index * 50_000_000)
+    writer.stop()
+
+
+def test_anotherCaseIsPutBesideThisOne(reviewed, tmp_path):
+    ui = reviewed.ui
+    assert not ui.compareButton.enabled and "another case" in ui.compareButton.toolTip
+    recordOther(tmp_path / "other", 5.0)
+    ui.otherCaseEdit.currentPath = str(tmp_path / "other")
+    ui.compareButton.click()
+    table = ui.comparisonTable
+    rows = {table.item(row, 0).text(): [table.item(row, column).text() for column in range(1, 4)] for row in range(table.rowCount)}
+    assert rows["finalLateralMm"] == ["2.00", "5.00", "3.00"]
+    page = (reviewed._parameterNode.caseFolder / "comparison.html").read_text()
+    assert "<svg" in page and "other" in page

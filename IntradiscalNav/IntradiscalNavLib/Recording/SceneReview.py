@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 
 from FusionRegistrationLib.RigidTransform import FloatArray
+from IntradiscalNavLib.Recording.CaseFolder import CaseFolder
+from IntradiscalNavLib.Recording.DocumentCopies import DocumentCopies
 from IntradiscalNavLib.Recording.NavigationMetrics import PlannedPath
 from IntradiscalNavLib.Recording.PerkTutorMetrics import TissueSurface
 from IntradiscalNavLib.Recording.ProcedureReview import ProcedureReview, reviewProcedure
 from IntradiscalNavLib.Recording.RecordedProcedure import RecordedProcedure, takeApart
 from IntradiscalNavLib.Recording.RecordFormat import JsonRecord, Record, RecordKind
+from IntradiscalNavLib.Recording.RecordingReader import RecordingReader
 from IntradiscalNavLib.Recording.SceneDocuments import DocumentRole, readDocument
 from IntradiscalNavLib.Recording.SequenceImport import readSequences, sequenceBrowsers
 from IntradiscalNavLib.Recording.TissueModel import findTissueModel, surfaceInWorld
@@ -49,6 +52,24 @@ def reviewRecording(
     :param remarks: what is doubtful about the recording, e.g. ``RecordingReader.problems``; named in the review.
     """
     return _reviewed(name, recorded, documents, tissue, remarks)
+
+
+def reviewNewestRecording(
+    case: CaseFolder, documents: Documents | None = None, tissue: TissueSurface | None = None
+) -> tuple[ProcedureReview, RecordedProcedure]:
+    """Review the newest raw recording of a case folder, without its scene.
+
+    :param documents: those of its scene; None: those of the newest automatic copy.
+    :raises ValueError: when the case holds no recording.
+    """
+    folders = case.recordingFolders()
+    if not folders:
+        raise ValueError(f"The case {case.folder} holds no recording.")
+    reader = RecordingReader(folders[-1], withPixels=False)
+    recorded = takeApart(reader)
+    earlier = [f"{len(folders) - 1} earlier recordings were left out"] if len(folders) > 1 else []
+    known = DocumentCopies(case).newest() if documents is None else documents
+    return reviewRecording(case.folder.name, recorded, known, tissue, [*reader.problems, *earlier]), recorded
 
 
 def documentsOf(scene: Any) -> dict[DocumentRole, dict[str, Any] | None]:
