@@ -186,6 +186,47 @@ def test_droppedFramesAreSaidInThePanelAndInTheRecording(streamed):
     assert told[-1]["images"] == 3
 
 
+class StreamInTheThreadOfTheScene:
+    """What StreamConnection uses of SlicerOpenIGTLink's connector stream: nothing is handed out before it is taken."""
+
+    def __init__(self):
+        self.messages, self.droppedCounts = [], {}
+
+    def start(self):
+        return self
+
+    def stop(self):
+        pass
+
+    def takeMessages(self, timeoutSec=0.0):
+        taken, self.messages = self.messages, []
+        return taken
+
+
+def test_streamWithoutAThreadOfItsOwnIsRecordedAtEachTickAndItsLossesAreCounted(panels, tmp_path, monkeypatch):
+    import slicer
+
+    from IntradiscalNavLib.Streaming import LiveStream as liveModule
+
+    panels.load("IntradiscalNav")
+    from IntradiscalNavPanel.StreamConnection import StreamConnection
+
+    stream = StreamInTheThreadOfTheScene()
+    monkeypatch.setattr(liveModule, "openMessageStream", lambda *_, **__: stream)
+    connection = StreamConnection(slicer.mrmlScene)
+    connection.connect("connector", 18944)
+    stream.droppedCounts = {("IMAGE", "Image_Reference"): 7}
+    connection.startRecording(tmp_path / "r")
+    for number in range(3):
+        stream.messages = [TransformMessage("NeedleToReference", np.diag([1, 1, 1, 1.0]), metadata=OK, arrivalSec=time.monotonic())]
+        stream.droppedCounts = {("IMAGE", "Image_Reference"): 7 + number, ("TRANSFORM", "NeedleToReference"): 1}
+        connection.tick()
+    connection.stopRecording()
+    state = connection.recordingState()
+    assert (state.poses, state.droppedImages, state.droppedPoses) == (3, 2, 1), "what was lost before the recording isn't its loss"
+    connection.disconnect()
+
+
 def test_planAndLaterRegistrationAreInTheRecording(streamed):
     panel = streamed.panel
     panel.update()

@@ -20,7 +20,7 @@ PictureAt = Callable[[float], Picture]
 def whyNoClip() -> str:
     """Why no film can be written here; empty if it can."""
     missing = [name for name in ("imageio", "imageio_ffmpeg") if importlib.util.find_spec(name) is None]
-    return f"Writing a clip needs {' and '.join(missing)}: pip install 'intradiscalnav[clip]'." if missing else ""
+    return f"Writing a clip needs {' and '.join(missing)}: pip install imageio imageio-ffmpeg." if missing else ""
 
 
 def writeClip(
