@@ -95,7 +95,7 @@ class StreamConnection:
             self.writer.noteDropped(images, sum(new.values()) - images)
 
     def _dropsBeforeRecording(self):
-        return dict(self.live.stream.droppedCounts) if self.live is not None else {}
+        return dict(self.client.droppedCounts) if self.client is not None else {}
 
     def setFixed(self, name, matrix):
         """Calibration or registration, also into a running recording."""

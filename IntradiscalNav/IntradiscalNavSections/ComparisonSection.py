@@ -11,7 +11,7 @@ class ComparisonSection:
 
     def __init__(self, panel):
         self.ui, self._after = panel.ui, panel.logic.after
-        buttons = {AfterAction.CheckLastCt: self.ui.checkLastCtButton, AfterAction.Compare: self.ui.compareButton}
+        buttons = {AfterAction.CheckLastCt: self.ui.checkLastCtButton, AfterAction.Compare: self.ui.compareCasesButton}
         self._buttons = ActionButtons(panel, self._after, buttons, shown=self._show)
         self.ui.comparisonTable.setVisible(False)
 

@@ -607,10 +607,10 @@ def recordOther(folder, lateral):
 
 def test_anotherCaseIsPutBesideThisOne(reviewed, tmp_path):
     ui = reviewed.ui
-    assert not ui.compareButton.enabled and "another case" in ui.compareButton.toolTip
+    assert not ui.compareCasesButton.enabled and "another case" in ui.compareCasesButton.toolTip
     recordOther(tmp_path / "other", 5.0)
     ui.otherCaseEdit.currentPath = str(tmp_path / "other")
-    ui.compareButton.click()
+    ui.compareCasesButton.click()
     table = ui.comparisonTable
     rows = {table.item(row, 0).text(): [table.item(row, column).text() for column in range(1, 4)] for row in range(table.rowCount)}
     assert rows["finalLateralMm"] == ["2.00", "5.00", "3.00"]
