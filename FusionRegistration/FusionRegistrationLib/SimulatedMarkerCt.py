@@ -82,8 +82,9 @@ def simulateMarkerCt(scene: MarkerCtScene) -> tuple[npt.NDArray[np.int16], Float
     widthMm = float(np.hypot(scene.blurSdMm, 0.3 * scene.spacingMm))
     volume = _body(x[None, None, :], y[None, :, None], z[:, None, None], widthMm, scene)
     random = np.random.default_rng(scene.seed)
-    for marker in scene.calcifications + scene.markers:
-        _paintMarker(volume, (x, y, z), marker, scene)
+    things = scene.calcifications + scene.markers
+    for number, marker in enumerate(things):
+        _paintMarker(volume, (x, y, z), marker, things[:number], scene)
     if scene.streaks:
         for marker in scene.markers:
             if marker.hu >= 2500.0:
@@ -138,9 +139,13 @@ def _body(x: FloatArray, y: FloatArray, z: FloatArray, widthMm: float, scene: Ma
 
 
 def _paintMarker(
-    volume: FloatArray, axes: tuple[FloatArray, FloatArray, FloatArray], marker: SimulatedMarker, scene: MarkerCtScene
+    volume: FloatArray,
+    axes: tuple[FloatArray, FloatArray, FloatArray],
+    marker: SimulatedMarker,
+    earlier: tuple[SimulatedMarker, ...],
+    scene: MarkerCtScene,
 ) -> None:
-    """Add the blurred, slice-averaged difference that the marker makes to the picture."""
+    """Add the blurred, slice-averaged difference that the marker makes to the picture; it takes the place of earlier ones it overlaps."""
     from scipy.ndimage import gaussian_filter
 
     fine = min(0.2, scene.spacingMm / 3.0)
@@ -151,6 +156,12 @@ def _paintMarker(
     distance = _markerDistance(ox, oy, oz, marker)
     share = np.clip(0.5 - distance / fine, 0.0, 1.0)
     background = _body(ox + center[0], oy + center[1], oz + center[2], 0.1, scene)
+    for other in earlier:
+        gap = center - np.asarray(other.centerRas, float)
+        if np.linalg.norm(gap) < 0.5 * (marker.diameterMm + other.diameterMm) + fine:
+            # Two things in one place are not twice as dense as one.
+            there = np.clip(0.5 - _markerDistance(ox + gap[0], oy + gap[1], oz + gap[2], other) / fine, 0.0, 1.0)
+            background = background * (1.0 - there) + other.hu * there
     change = share * (marker.hu - background)
     change = gaussian_filter(change, scene.blurSdMm / fine, truncate=4.0)
     weights = [_sampling(a, center[i], offsets, scene.spacingMm if i < 2 else scene.sliceMm, fine, i < 2) for i, a in enumerate(axes)]
