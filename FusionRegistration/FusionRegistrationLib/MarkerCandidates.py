@@ -20,38 +20,47 @@ class Candidate:
     indices: IntArray
     hu: FloatArray
 
+    @property
+    def middle(self) -> FloatArray:
+        """Index of the middle of the bounding box."""
+        result: FloatArray = 0.5 * (self.indices.min(axis=0) + self.indices.max(axis=0))
+        return result
+
     def extentMm(self, spacingMm: FloatArray) -> FloatArray:
         """Edge lengths of the bounding box, mm."""
         result: FloatArray = (self.indices.max(axis=0) - self.indices.min(axis=0) + 1) * spacingMm
         return result
 
 
-def groupVoxels(indices: IntArray, shape: tuple[int, ...], reach: tuple[int, int, int] = (1, 1, 1)) -> IntArray:
-    """Label (n,) of each voxel: voxels within ``reach`` index steps of each other belong together. Only the given voxels are visited."""
+def groupVoxels(indices: IntArray, shape: tuple[int, ...]) -> IntArray:
+    """Label (n,) of each voxel: voxels that share a face, an edge or a corner belong together. Only the given voxels are visited.
+
+    Voxels in a row along the last axis are taken together first: far fewer runs than voxels are left to be linked.
+    """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    strides = np.array([(shape[1] + 2 * reach[1]) * (shape[2] + 2 * reach[2]), shape[2] + 2 * reach[2], 1])
-    keys = indices @ strides
+    # A margin of one index on each side keeps the end of a row from touching the start of the next.
+    strides = ((shape[1] + 2) * (shape[2] + 2), shape[2] + 2)
+    keys = indices[:, 0] * strides[0] + indices[:, 1] * strides[1] + indices[:, 2]
     order = np.argsort(keys, kind="stable")
     ordered = keys[order]
-    rows, columns = [], []
-    for da in range(reach[0] + 1):
-        for dd in range(-reach[1], reach[1] + 1):
-            for db in range(-reach[2], reach[2] + 1):
-                if (da, dd, db) <= (0, 0, 0):
-                    continue
-                step = int(np.dot((da, dd, db), strides))
-                places = np.searchsorted(ordered, ordered + step)
-                places[places == len(ordered)] = 0
-                hits = np.flatnonzero(ordered[places] == ordered + step)
-                rows.append(hits)
-                columns.append(places[hits])
-    links = np.concatenate(rows), np.concatenate(columns)
-    graph = coo_array((np.ones(len(links[0]), np.int8), links), shape=(len(keys), len(keys)))
+    gaps = np.diff(ordered) > 1
+    starts, ends = ordered[np.append(True, gaps)], ordered[np.append(gaps, True)]
+    runs = np.arange(len(starts))
+    ones, others = [], []
+    for step in (strides[1], strides[0] - strides[1], strides[0], strides[0] + strides[1]):
+        # The runs of one neighbouring row that reach from one voxel before this run to one after it.
+        first = np.searchsorted(ends, starts + (step - 1))
+        counts = np.searchsorted(starts, ends + (step + 1), "right") - first
+        one = np.repeat(runs, counts)
+        ones.append(one)
+        others.append(np.arange(len(one)) + (first - np.cumsum(counts) + counts)[one])
+    links = np.concatenate(ones), np.concatenate(others)
+    graph = coo_array((np.ones(len(links[0]), np.int8), links), shape=(len(runs), len(runs)))
     _, labels = connected_components(graph, directed=False)
     result = np.empty(len(keys), np.int64)
-    result[order] = labels
+    result[order] = labels[np.append(0, np.cumsum(gaps))]
     return result
 
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from FusionRegistrationLib.MarkerCandidates import Candidate, findCandidates
-from FusionRegistrationLib.MarkerRefinement import MAX_CONTACT_MM2, MarkerShape, measureCandidate
+from FusionRegistrationLib.MarkerRefinement import MAX_CONTACT_MM2, MarkerShape, measureCandidates
 from FusionRegistrationLib.RigidTransform import FloatArray
 from FusionRegistrationLib.SkinBand import SURFACE_HU, OrientedVolume, denseVoxelsNearSurface, orientVolume
 from FusionRegistrationLib.SkinBumps import findBumps
 
 STREAK_REACH_MM = 20.0
 """Within this distance of metal a spot of less than half its density is taken for a streak."""
+
+MAX_DRIFT_MM = 1.0
+"""A centre measured farther than this outside the spot that was found belongs to something else: a streak leads to the metal beside it."""
 
 FAINT_HU = 700.0
 """Markers below this density may have fellows that blur hides: then the surface is searched for bumps as well."""
@@ -26,6 +30,9 @@ MAX_RING_FLATNESS = 0.5
 MIN_BALL_FLATNESS = 0.72
 MIN_FAINT_RING_HU = 115.0
 """What tells faint rings and balls from warts, gel and folds of skin (0-70 HU, flat)."""
+SKIN_HU = 70.0
+PEAK_NOISE_SDS = 3.0
+"""The densest of the some 50 voxels of a wart (skin) lies about this many standard deviations of the noise above its density."""
 MAX_FAINT_SPACING_MM = 2.6
 """Coarser voxels don't show the shape of a bump."""
 MIN_PEAK_HU = 165.0
@@ -125,12 +132,14 @@ def detectMarkers(voxels: npt.NDArray[Any], ijkToRas: npt.ArrayLike, parameters:
         minVolumeMm3=0.04 * chosen.minDiameterMm**3,
     )
     markers: list[DetectedMarker] = []
-    for candidate in (c for c in candidates if _nearAir(c, volume, chosen)):
-        extent = candidate.extentMm(spacing)
-        middle = 0.5 * (candidate.indices.min(axis=0) + candidate.indices.max(axis=0))
-        radius = float(np.clip(0.5 * extent.max(), 1.5, 0.5 * chosen.maxDiameterMm + 0.5))
-        shape = measureCandidate(volume, middle, radius, 0.5 * chosen.maxDiameterMm + 1.0, chosen.maxHeightMm)
+    near = [c for c in candidates if _nearAir(c, volume, chosen)]
+    middles = np.array([c.middle for c in near]).reshape(-1, 3)
+    radii = np.clip([0.5 * c.extentMm(spacing).max() for c in near], 1.5, 0.5 * chosen.maxDiameterMm + 0.5)
+    shapes = measureCandidates(volume, middles, radii, 0.5 * chosen.maxDiameterMm + 1.0, chosen.maxHeightMm)
+    for middle, radius, shape in zip(middles, radii, shapes):
         if shape is None or shape.peakHu < MIN_PEAK_HU or not _isMarker(shape, chosen, spacing):
+            continue
+        if np.linalg.norm(volume.viewToRas[:3, :3] @ (shape.centerView - middle)) > radius + MAX_DRIFT_MM:
             continue
         markers.append(_describe(shape, volume.viewToRas, spacing))
     if chosen.faintMarkers and spacing.max() <= MAX_FAINT_SPACING_MM and (len(markers) < 3 or min(m.densityHu for m in markers) < FAINT_HU):
@@ -150,15 +159,16 @@ def _faintMarkers(volume: OrientedVolume, chosen: MarkerParameters, known: list[
         minHeightMm=0.35 * chosen.minDiameterMm,
         maxWidthMm=chosen.maxDiameterMm + 2.0,
     )
-    for place in bumps:
-        centerRas = volume.viewToRas[:3, :3] @ place + volume.viewToRas[:3, 3]
-        if any(np.linalg.norm(m.centerRas - centerRas) < 0.5 * m.diameterMm + 1.0 for m in known):
-            continue
-        shape = measureCandidate(volume, place, 0.75 * chosen.minDiameterMm, 0.5 * chosen.maxDiameterMm + 1.0, chosen.maxHeightMm)
+    places = bumps @ volume.viewToRas[:3, :3].T + volume.viewToRas[:3, 3]
+    new = [not any(np.linalg.norm(m.centerRas - place) < 0.5 * m.diameterMm + 1.0 for m in known) for place in places]
+    bumps = bumps[np.array(new, bool)]
+    radii = np.full(len(bumps), 0.75 * chosen.minDiameterMm)
+    for shape in measureCandidates(volume, bumps, radii, 0.5 * chosen.maxDiameterMm + 1.0, chosen.maxHeightMm):
         if shape is None or shape.densityHu < MIN_FAINT_HU:
             continue
         # A wart is a flat dome of skin: faint rings must be denser than skin somewhere, faint balls must be round.
-        if (shape.flatness > MAX_RING_FLATNESS or shape.peakHu < MIN_FAINT_RING_HU) if shape.ring else shape.flatness < MIN_BALL_FLATNESS:
+        leastPeakHu = max(MIN_FAINT_RING_HU, SKIN_HU + PEAK_NOISE_SDS * shape.noiseHu)
+        if (shape.flatness > MAX_RING_FLATNESS or shape.peakHu < leastPeakHu) if shape.ring else shape.flatness < MIN_BALL_FLATNESS:
             continue
         if _isMarker(shape, chosen, volume.spacingMm):
             found.append(_describe(shape, volume.viewToRas, volume.spacingMm))
@@ -205,7 +215,7 @@ def _withoutDoubles(markers: list[DetectedMarker], distanceMm: float) -> list[De
     distinct: list[DetectedMarker] = []
     for marker in sorted(markers, key=lambda m: -m.peakHu):
         for other in distinct:
-            gap = float(np.linalg.norm(marker.centerRas - other.centerRas))
+            gap = math.dist(marker.centerRas, other.centerRas)
             if gap < distanceMm + 0.25 * other.diameterMm or (
                 gap < STREAK_REACH_MM and marker.peakHu < 0.5 * other.peakHu and other.peakHu > 1500.0
             ):

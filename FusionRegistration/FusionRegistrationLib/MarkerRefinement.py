@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
+import numpy.typing as npt
 
-from FusionRegistrationLib.MarkerBackground import MarkerBackground, estimateBackground
+from FusionRegistrationLib.MarkerBackground import MarkerBackground, estimateBackgrounds
 from FusionRegistrationLib.RigidTransform import FloatArray
 from FusionRegistrationLib.SkinBand import OrientedVolume
 
@@ -30,6 +32,7 @@ class MarkerShape:
     :ivar depthMm: how deep the centre lies under the surrounding outer surface; negative: it stands above.
     :ivar contactMm2: area of dense voxels in the shell just outside the object; large where it is part of something longer or larger.
     :ivar centerSdMm: expected error of the centre from noise and sampling.
+    :ivar noiseHu: standard deviation of the voxels about the background around the object.
     """
 
     centerView: FloatArray
@@ -42,6 +45,7 @@ class MarkerShape:
     depthMm: float
     contactMm2: float
     centerSdMm: float
+    noiseHu: float
 
     @property
     def elongation(self) -> float:
@@ -54,65 +58,98 @@ class MarkerShape:
         return float(self.axesMm[2] / np.sqrt(0.5 * (self.axesMm[0] ** 2 + self.axesMm[1] ** 2)))
 
 
-def measureCandidate(
-    volume: OrientedVolume, centerView: FloatArray, radiusMm: float, maxRadiusMm: float, maxHeightMm: float
-) -> MarkerShape | None:
-    """Measure the object at ``centerView`` (index) whose radius is about ``radiusMm``; None when it lies at the border of the volume.
+def measureCandidates(
+    volume: OrientedVolume, centersView: FloatArray, radiiMm: FloatArray, maxRadiusMm: float, maxHeightMm: float
+) -> list[MarkerShape | None]:
+    """Measure the objects at ``centersView`` (n, 3; index) whose radii are about ``radiiMm``; None for one at the border of the volume.
 
     What exceeds the background (the surroundings' profile across the skin) is the blurred picture of (object - background) inside the
     object. Its centroid is exact for an object wholly in air. Where the object dips into the skin, the part in the skin weighs less by
     (density - skin) / (density - air); that known pull of a ball or ring cut by a plane is taken off again.
     """
-    spacing, metric = volume.spacingMm, volume.viewToRas[:3, :3]
-    half = np.maximum(np.ceil((radiusMm + 4.0) / spacing).astype(int), 2)
-    low = np.maximum(np.rint(centerView).astype(int) - half, 0)
-    high = np.minimum(np.rint(centerView).astype(int) + half + 1, volume.view.shape)
-    start = np.asarray(centerView, float) - low
+    cuts = [_cutOut(volume, center, float(radius)) for center, radius in zip(centersView, radiiMm)]
+    shapes: list[MarkerShape | None] = [None] * len(cuts)
+    for size in {cut.block.shape for cut in cuts if min(cut.block.shape) >= 3}:
+        members = [n for n, cut in enumerate(cuts) if cut.block.shape == size]
+        backgrounds = _backgrounds([cuts[n] for n in members], volume.spacingMm)
+        for n, background in zip(members, backgrounds):
+            cut = cuts[n]
+            if not background.known:
+                # Perhaps it stands on a plate, high over the skin: look deeper for the surface.
+                cut = _cutOut(volume, centersView[n], cut.radiusMm, maxHeightMm)
+                (background,) = _backgrounds([cut], volume.spacingMm)
+            shapes[n] = _measure(volume, cut, background, maxRadiusMm)
+    return shapes
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _CutOut:
+    """Block (along, depth, across) around a candidate: index ``low`` of its corner in the view, ``start`` of the candidate in the block."""
+
+    block: npt.NDArray[np.float32]
+    low: npt.NDArray[np.int64]
+    start: FloatArray
+    radiusMm: float
+
+
+def _cutOut(volume: OrientedVolume, center: FloatArray, radiusMm: float, deeperMm: float = 0.0) -> _CutOut:
+    half = np.maximum(np.ceil((radiusMm + 4.0) / volume.spacingMm).astype(int), 2)
+    middle = np.rint(center).astype(int)
+    low = np.maximum(middle - half, 0)
+    high = np.minimum(middle + half + 1 + [0, int(deeperMm / volume.spacingMm[1]), 0], volume.view.shape)
     block = volume.view[low[0] : high[0], low[1] : high[1], low[2] : high[2]].astype(np.float32)
-    if min(block.shape) < 3:
-        return None
-    background = estimateBackground(block, start, spacing, radiusMm)
-    if not background.known:
-        # Perhaps it stands on a plate, high over the skin: look deeper for the surface.
-        high[1] = min(high[1] + int(maxHeightMm / spacing[1]), volume.view.shape[1])
-        block = volume.view[low[0] : high[0], low[1] : high[1], low[2] : high[2]].astype(np.float32)
-        background = estimateBackground(block, start, spacing, radiusMm)
+    return _CutOut(block, low, center - low, radiusMm)
+
+
+def _backgrounds(cuts: list[_CutOut], spacing: FloatArray) -> list[MarkerBackground]:
+    return estimateBackgrounds(
+        np.stack([cut.block for cut in cuts]), np.stack([cut.start for cut in cuts]), spacing, np.array([cut.radiusMm for cut in cuts])
+    )
+
+
+def _measure(volume: OrientedVolume, cut: _CutOut, background: MarkerBackground, maxRadiusMm: float) -> MarkerShape | None:
+    spacing, metric = volume.spacingMm, volume.viewToRas[:3, :3]
+    block, start, radiusMm = cut.block, cut.start, cut.radiusMm
     excess = block - background.hu
     grid = [np.arange(n, dtype=np.float32) for n in block.shape]
     # Blur along each axis of the view; thick slices widen along their axis.
     blur = background.blurSdMm**2 + np.maximum(spacing**2 - spacing.min() ** 2, 0.0) / 12.0
     margin = 2.0 * float(np.sqrt(blur.max()))
-    # All voxels that any of the windows below can hold, as a list: the windows then are cheap.
-    near = _squaredDistance([g - c for g, c in zip(grid, start)], metric) < (max(radiusMm, 0.8 * maxRadiusMm) + margin + 1.5) ** 2
-    where = np.nonzero(near)
+    # Weak parts are noise or tape; what is darker than the background pulls nothing. The rest, as a list: the windows below then are cheap.
+    reachMm = max(radiusMm, 0.8 * maxRadiusMm) + margin + 1.5
+    near = _squaredDistance([g - c for g, c in zip(grid, start)], metric) < reachMm**2
+    where = np.nonzero(near & (excess >= 2.5 * background.noiseHu))
     allPoints = np.stack(where, axis=1).astype(float)
+    allPlacesMm = allPoints @ metric.T
     allExcess = excess[where].astype(float)
-    # Weak parts are noise or tape; what is darker than the background pulls nothing.
-    allExcess[allExcess < 2.5 * background.noiseHu] = 0.0
+    directions = metric / spacing
+    blurTensor = (directions * blur) @ directions.T
     center, radius = start.copy(), radiusMm
     for step in range(5):
-        offsets = (allPoints - center) @ metric.T
-        window = np.einsum("ni,ni->n", offsets, offsets) < (radius + (margin if step else 1.5)) ** 2
+        offsets = allPlacesMm - metric @ center
+        windowMm = radius + (margin if step else 1.5)
+        window = np.flatnonzero(np.einsum("ni,ni->n", offsets, offsets) < windowMm**2)
         weights, points = allExcess[window], allPoints[window]
         mass = float(weights.sum())
         if mass <= 0:
             return None
         moved = (weights @ points) / mass
-        relative = offsets[window] - metric @ (moved - center)
-        second = (relative * weights[:, None]).T @ relative / mass
-        axes = _axes(second, blur, metric / spacing)
+        shiftMm = metric @ (moved - center)
+        relative = offsets[window] - shiftMm
+        axes = _axes((relative * weights[:, None]).T @ relative / mass - blurTensor)
         shape = _fitShape(axes, maxRadiusMm)
-        shift = float(np.linalg.norm(metric @ (moved - center)))
         center, radius = moved, 0.5 * shape.diameterMm
-        if step and shift < 0.01:
+        if step and float(shiftMm @ shiftMm) < 0.01**2:
             break
-    massMm3 = mass * float(np.prod(spacing))
+    voxelMm3 = float(spacing[0] * spacing[1] * spacing[2])
+    massMm3 = mass * voxelMm3
     level = max(float(weights.max()), 1.0)
     squares = _squaredDistance([g - c for g, c in zip(grid, center)], metric)
+    inside = block[squares < windowMm**2]
     reach = 0.5 * shape.diameterMm + 0.5 + margin
     shell = (squares > reach**2) & (squares < (reach + 1.5) ** 2)
     beyond = block[shell][excess[shell] > max(0.25 * level, 4.0 * background.noiseHu)]
-    toMm2 = float(np.prod(spacing)) / 1.5
+    toMm2 = voxelMm3 / 1.5
     contactMm2 = float((beyond > CONTACT_HU).sum()) * toMm2
     floorHu = 0.0
     if level > DENSE_HU and len(beyond) * toMm2 > MAX_CONTACT_MM2:
@@ -122,24 +159,24 @@ def measureCandidate(
         center = (strong @ points) / float(strong.sum())
     densityHu, pull, depthMm = _undoPull(center, start, background, spacing, shape, massMm3, floorHu)
     center = center - pull
-    if not np.all((center > 0.5) & (center < np.array(block.shape) - 1.5)):
+    if not all(0.5 < c < n - 1.5 for c, n in zip(center, block.shape)):
         return None
-    voxels = len(weights)
-    noiseSdMm = float(np.sqrt(voxels) * background.noiseHu * np.prod(spacing) * np.sqrt(axes.mean() ** 2 + blur.mean()) / massMm3)
+    noiseSdMm = float(np.sqrt(inside.size) * background.noiseHu * voxelMm3 * np.sqrt(axes.mean() ** 2 + blur.mean()) / massMm3)
     samplingSdMm = 0.03 * float(spacing.max()) ** 2 / max(shape.thicknessMm, 0.5)
     # The surface under the object is only known from beside it: the fainter the object, the more that matters (measured on simulated CT).
     surfaceSdMm = 45.0 / (max(densityHu, 100.0) + 1000.0)
     return MarkerShape(
-        centerView=center + low,
+        centerView=center + cut.low,
         axesMm=axes,
         densityHu=densityHu,
-        peakHu=float(block[where][window].max()),
+        peakHu=float(inside.max()),
         ring=shape.ring,
         diameterMm=shape.diameterMm,
         thicknessMm=shape.thicknessMm,
         depthMm=depthMm,
         contactMm2=contactMm2,
         centerSdMm=float(np.sqrt((2.0 * noiseSdMm) ** 2 + samplingSdMm**2 + surfaceSdMm**2)),
+        noiseHu=background.noiseHu,
     )
 
 
@@ -151,10 +188,10 @@ class _BallOrRing:
     volumeMm3: float
 
 
-def _axes(second: FloatArray, blur: FloatArray, directions: FloatArray) -> FloatArray:
-    """Standard deviations (mm) along the principal axes without the blur, largest first."""
-    values = np.linalg.eigvalsh(second - (directions * blur) @ directions.T)
-    return np.sqrt(np.maximum(values[::-1], 0.04))
+def _axes(second: FloatArray) -> FloatArray:
+    """Standard deviations (mm) along the principal axes of a second moment, largest first; at least 0.2 mm."""
+    result: FloatArray = np.sqrt(np.maximum(np.linalg.eigvalsh(second)[::-1], 0.04))
+    return result
 
 
 def _fitShape(axes: FloatArray, maxRadiusMm: float) -> _BallOrRing:
@@ -184,16 +221,16 @@ def _undoPull(
     surface = background.surfaceDepth(float(offsets[0]), float(offsets[2]))
     slopes = background.coefficients[[1, 2]] * spacing[1]
     slopes = slopes + 2.0 * background.coefficients[[3, 5]] * offsets[[0, 2]] * spacing[1]
-    tilt = float(np.sqrt(1.0 + slopes @ slopes))
-    height = (surface - center[1]) * float(spacing[1]) / tilt
+    tilt = math.sqrt(1.0 + float(slopes @ slopes))
+    height = (surface - float(center[1])) * float(spacing[1]) / tilt
     contrast = min(background.tissueHu, 150.0) - background.airHu
     pullMm, densityHu = 0.0, 0.0
     measured = height
     for _ in range(6):
-        q = float(np.clip(height / radius, -1.0, 1.0))
+        q = min(max(height / radius, -1.0), 1.0)
         if shape.ring:
-            above = (np.arccos(-q) + q * np.sqrt(1.0 - q * q)) / np.pi
-            moment = 2.0 / (3.0 * np.pi) * radius * (1.0 - q * q) ** 1.5
+            above = (math.acos(-q) + q * math.sqrt(1.0 - q * q)) / math.pi
+            moment = 2.0 / (3.0 * math.pi) * radius * (1.0 - q * q) ** 1.5
         else:
             above = 0.25 * (2.0 + 3.0 * q - q**3)
             moment = 3.0 / 16.0 * radius * (1.0 - q * q) ** 2
@@ -203,7 +240,7 @@ def _undoPull(
         pullMm = min(moment * contrast / weight, 0.375 * radius)
         height = 0.5 * (height + measured - pullMm)
     outward = np.array([slopes[0], -1.0, slopes[1]]) / tilt
-    return float(densityHu), outward * pullMm / spacing, -height
+    return densityHu, outward * pullMm / spacing, -height
 
 
 def _squaredDistance(offsets: list[FloatArray], metric: FloatArray) -> FloatArray:
