@@ -7,6 +7,7 @@ import vtk
 from FusionRegistrationPanel.FusionRegistrationLogic import FusionRegistrationLogic
 from FusionRegistrationPanel.FusionRegistrationParameterNode import FusionRegistrationParameterNode as FusionRegistrationParameterNode
 from FusionRegistrationPanel.RegistrationRules import RegistrationAction
+from FusionRegistrationPanel.RegistrationVerdict import markerDoubts
 from ScriptedPanel.ActionButtons import ActionButtons
 from ScriptedPanel.ModulePanel import ModulePanel
 from ScriptedPanel.PanelTables import fillTable, prepareTable
@@ -119,6 +120,7 @@ class FusionRegistrationWidget(ModulePanel):
             chosen = self._parameterNode is not None and chosenNode() is not None
             button.enabled = chosen
             button.toolTip = self._collectToolTips[button] if chosen else _("Choose the transform of the tool first.")
+        self.ui.markersLabel.text = markerDoubts(self._parameterNode.ctPoints) if self._parameterNode is not None else ""
 
     def showResult(self):
         if self._parameterNode is None:

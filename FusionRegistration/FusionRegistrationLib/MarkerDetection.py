@@ -31,8 +31,10 @@ MIN_BALL_FLATNESS = 0.72
 MIN_FAINT_RING_HU = 115.0
 """What tells faint rings and balls from warts, gel and folds of skin (0-70 HU, flat)."""
 SKIN_HU = 70.0
-PEAK_NOISE_SDS = 3.0
-"""The densest of the some 50 voxels of a wart (skin) lies about this many standard deviations of the noise above its density."""
+PEAK_NOISE_SDS = 4.0
+"""Of a hundred warts (dense skin, up to 200 voxels each) one has a voxel this many standard deviations of the noise above its density."""
+MIN_PROTRUSION_MM = 0.5
+"""A marker stuck on the skin stands out of it at least this far; one that doesn't may as well be a calcification in the skin."""
 MAX_FAINT_SPACING_MM = 2.6
 """Coarser voxels don't show the shape of a bump."""
 MIN_PEAK_HU = 165.0
@@ -73,6 +75,7 @@ class DetectedMarker:
     :ivar kind: "ball" or "ring".
     :ivar uncertaintyMm: expected error of the centre (one standard deviation).
     :ivar spansTwoVoxels: False where it is thinner than two voxels in some direction: its centre is then less certain.
+    :ivar doubt: why this might be no marker though it measures like one, as the end of a sentence; empty for a sure marker.
     """
 
     centerRas: FloatArray
@@ -83,6 +86,7 @@ class DetectedMarker:
     depthMm: float
     uncertaintyMm: float
     spansTwoVoxels: bool
+    doubt: str = ""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -98,6 +102,11 @@ class MarkerDetection:
     def centersRas(self) -> FloatArray:
         """(N, 3) mm."""
         return np.array([m.centerRas for m in self.markers]).reshape(-1, 3)
+
+    @property
+    def sureMarkers(self) -> tuple[DetectedMarker, ...]:
+        """Those without doubt."""
+        return tuple(m for m in self.markers if not m.doubt)
 
 
 def detectMarkers(voxels: npt.NDArray[Any], ijkToRas: npt.ArrayLike, parameters: MarkerParameters | None = None) -> MarkerDetection:
@@ -167,8 +176,7 @@ def _faintMarkers(volume: OrientedVolume, chosen: MarkerParameters, known: list[
         if shape is None or shape.densityHu < MIN_FAINT_HU:
             continue
         # A wart is a flat dome of skin: faint rings must be denser than skin somewhere, faint balls must be round.
-        leastPeakHu = max(MIN_FAINT_RING_HU, SKIN_HU + PEAK_NOISE_SDS * shape.noiseHu)
-        if (shape.flatness > MAX_RING_FLATNESS or shape.peakHu < leastPeakHu) if shape.ring else shape.flatness < MIN_BALL_FLATNESS:
+        if (shape.flatness > MAX_RING_FLATNESS or shape.peakHu < MIN_FAINT_RING_HU) if shape.ring else shape.flatness < MIN_BALL_FLATNESS:
             continue
         if _isMarker(shape, chosen, volume.spacingMm):
             found.append(_describe(shape, volume.viewToRas, volume.spacingMm))
@@ -207,7 +215,17 @@ def _describe(shape: MarkerShape, viewToRas: FloatArray, spacing: FloatArray) ->
         depthMm=shape.depthMm,
         uncertaintyMm=shape.centerSdMm,
         spansTwoVoxels=bool(shape.thicknessMm >= 1.7 * float(spacing.max())),
+        doubt=_doubt(shape),
     )
+
+
+def _doubt(shape: MarkerShape) -> str:
+    if shape.depthMm > 0.5 * shape.thicknessMm - MIN_PROTRUSION_MM:
+        return "it lies wholly under the surface, as a calcification in the skin does"
+    # The mass of a round thing tells its density in spite of the noise; that of a flat one depends on how thick it is thought to be.
+    if (shape.ring or shape.densityHu < MIN_FAINT_HU) and shape.peakHu < SKIN_HU + PEAK_NOISE_SDS * shape.noiseHu:
+        return "it is no denser than a wart or fold of skin looks in this noise"
+    return ""
 
 
 def _withoutDoubles(markers: list[DetectedMarker], distanceMm: float) -> list[DetectedMarker]:
@@ -236,4 +254,7 @@ def _warnings(markers: list[DetectedMarker], spacing: FloatArray, chosen: Marker
     thin = sum(not m.spansTwoVoxels for m in markers)
     if thin:
         told.append(f"{thin} of {len(markers)} found markers span fewer than two voxels in some direction; their centres are less certain.")
+    told += [
+        f"M{n}, counted from the head, might be no marker: {m.doubt}. Look at it in the CT." for n, m in enumerate(markers, 1) if m.doubt
+    ]
     return tuple(told)

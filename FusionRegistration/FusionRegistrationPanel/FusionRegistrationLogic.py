@@ -10,7 +10,7 @@ from .BonePointModel import bonePointsOfPolyData
 from .BoneScan import BoneScan
 from .FusionRegistrationParameterNode import FusionRegistrationParameterNode
 from .RegistrationRules import RegistrationAction, whyNot
-from .RegistrationVerdict import readFit, verdictOf, writeFit
+from .RegistrationVerdict import listMarkers, readFit, verdictOf, writeFit
 from .ToolCalibration import ToolCalibration, isValidPose, pivotText, setTip
 
 
@@ -85,10 +85,7 @@ class FusionRegistrationLogic(ScriptedLoadableModuleLogic):
         detection = detectMarkers(slicer.util.arrayFromVolume(volume), ijkToRasOf(volume), limits)
         if parameterNode.ctPoints is None:
             parameterNode.ctPoints = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "CtPoints")
-        slicer.util.updateMarkupsControlPointsFromArray(parameterNode.ctPoints, np.reshape(detection.centersRas, (-1, 3)), world=True)
-        for index, marker in enumerate(detection.markers):
-            parameterNode.ctPoints.SetNthControlPointLabel(index, f"M{index + 1}")
-            parameterNode.ctPoints.SetNthControlPointDescription(index, f"{marker.diameterMm:.1f} mm")
+        listMarkers(parameterNode.ctPoints, detection)
         return detection
 
     def registerPlate(self, parameterNode):

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import slicer
 from slicer.i18n import tr as _
 
 
@@ -12,6 +13,23 @@ class RegistrationVerdict:
 
     state: str
     text: str
+
+
+def listMarkers(pointsNode, detection):
+    """Make the points those of a MarkerDetection; one in doubt has a question mark behind its name, and the reason in its description."""
+    slicer.util.updateMarkupsControlPointsFromArray(pointsNode, detection.centersRas, world=True)
+    for index, marker in enumerate(detection.markers):
+        doubt = _(": might be no marker, {doubt}").format(doubt=marker.doubt) if marker.doubt else ""
+        pointsNode.SetNthControlPointLabel(index, f"M{index + 1}{'?' if doubt else ''}")
+        pointsNode.SetNthControlPointDescription(index, f"{marker.diameterMm:.1f} mm{doubt}")
+
+
+def markerDoubts(pointsNode):
+    """What is to be looked at among the markers found in the CT, a point a line; empty where all are sure or none were found."""
+    count = pointsNode.GetNumberOfControlPoints() if pointsNode is not None else 0
+    doubtful = [index for index in range(count) if pointsNode.GetNthControlPointLabel(index).endswith("?")]
+    lines = [f"{pointsNode.GetNthControlPointLabel(index)} {pointsNode.GetNthControlPointDescription(index)}" for index in doubtful]
+    return "\n".join([*lines, _("Look at it in the CT; delete the point if it is none.")] if lines else [])
 
 
 def readFit(textNode):

@@ -123,6 +123,22 @@ def test_markersAreFoundAndPlateRegistered(panel, tmp_path):
     np.testing.assert_allclose(matrix[:3, 3], [-30, -32.5, 5], atol=0.3)
 
 
+def test_markerThatMayBeNoneIsNamed(panel):
+    """A ball wholly under the skin, as a calcification; once its point is deleted nothing is said any more."""
+    import slicer
+
+    addCt(np.array([[-30, -32.5, 5], [15, -32.5, 40], [0, -27.0, 80]]))
+    panel.ui.ctVolumeSelector.setCurrentNode(slicer.util.getNode("CT"))
+    assert panel.ui.markersLabel.text == ""
+    panel.ui.findMarkersButton.click()
+    points = panel._parameterNode.ctPoints
+    assert [points.GetNthControlPointLabel(index) for index in range(3)] == ["M1?", "M2", "M3"]
+    text = panel.ui.markersLabel.text
+    assert text.startswith("M1?") and "under the surface" in text and "M2" not in text
+    points.RemoveNthControlPoint(0)
+    assert panel.ui.markersLabel.text == ""
+
+
 def addStylus(panel):
     """ReferenceToRas with StylusToReference and StylusTipToStylus below it, as the transform tree of the scene."""
     import slicer

@@ -58,6 +58,7 @@ def test_allAreFoundNothingElseAndExactly(diameter, hu, kind, sliceMm):
     errors, _ = errorsOf(found, made)
     assert errors.mean() < 0.12 and errors.max() < 0.3
     assert {m.kind for m in found.markers} == {kind}
+    assert found.sureMarkers == found.markers
     assert all(abs(m.diameterMm - diameter) < 0.15 * diameter + 0.2 for m in found.markers)
     if kind == "ball":
         assert all(m.spansTwoVoxels for m in found.markers)
@@ -89,6 +90,46 @@ def test_lookAlikesAreLeftOut():
             calcifications=tuple(things), rods=tuple(rods), extentMm=(130, 66, 64), centerRas=(0, -95, 0), spinousDepthMm=4.0, seed=seed
         )
         assert detectMarkers(*simulateMarkerCt(made)).markers == ()
+
+
+def test_whatMayBeACalcificationIsFoundButCalledDoubtful():
+    """A ball pressed in until nothing stands out can't be told from a calcification; one that stands out is sure."""
+    things = [
+        SimulatedMarker(tuple(onSkin(-30.0, -12.0, 1.5)[0]), 5.0, 900.0),
+        SimulatedMarker(tuple(onSkin(5.0, 14.0, -2.6)[0]), 5.0, 900.0),
+        SimulatedMarker(tuple(onSkin(35.0, -5.0, 1.0)[0]), 4.0, 900.0),
+    ]
+    made = MarkerCtScene(calcifications=tuple(things), extentMm=(130, 66, 64), centerRas=(0, -95, 0), spinousDepthMm=14.0, seed=1)
+    found = detectMarkers(*simulateMarkerCt(made))
+    assert [bool(m.doubt) for m in found.markers] == [True, False, False]
+    assert "under the surface" in found.markers[0].doubt
+    assert np.linalg.norm(found.markers[0].centerRas - things[1].centerRas) < 0.5
+    assert len(found.sureMarkers) == 2
+    assert any(w.startswith("M1,") and "might be no marker" in w for w in found.warnings)
+
+
+def test_wartsInNoiseAreNeverSure():
+    """Warts of 20-70 HU in so much noise that some voxels are as dense as a faint marker's."""
+    listed = 0
+    for seed in range(12):
+        random = np.random.default_rng(seed)
+        warts = [
+            SimulatedMarker(tuple(onSkin(x + random.uniform(-6, 6), z, random.uniform(-0.5, 1.0))[0]), random.uniform(4, 8), hu)
+            for x, z, hu in ((-36, -14, 70.0), (-12, 15, 65.0), (12, -10, 70.0), (36, 12, 70.0))
+        ]
+        made = MarkerCtScene(
+            calcifications=tuple(warts),
+            sliceMm=1.5,
+            noiseHu=35.0,
+            extentMm=(130, 66, 64),
+            centerRas=(0, -95, 0),
+            spinousDepthMm=14.0,
+            seed=seed,
+        )
+        found = detectMarkers(*simulateMarkerCt(made))
+        assert found.sureMarkers == ()
+        listed += len(found.markers)
+    assert listed, "noise must have made some of the 48 look like markers, or this tests nothing"
 
 
 def test_metalStreaksMakeNoMarkers():
