@@ -74,8 +74,9 @@ class Guiding:
             and not self.isRecording
             and not self.whyNot(parameterNode, NavigationAction.Record)
         ):
-            self.startRecording(parameterNode)
-        self._recordPlan(session.needles.active)
+            self.startRecording(parameterNode)  # notes the path itself
+        else:
+            self._recordPlan(session.needles.active)
 
     def _tell(self, kind, text, **values):
         """Log without letting a log that can't be written end the guidance: that is told beside the numbers instead."""
