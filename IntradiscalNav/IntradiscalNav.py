@@ -169,7 +169,7 @@ class IntradiscalNavWidget(ModulePanel):
         self.ui.workflowTable.resizeColumnToContents(0)
         self.ui.registerLabel.text = steps[2].why
         self.ui.logLabel.text = steps[5].why
-        self.ui.reviewLabel.text = steps[6].why
+        self.ui.reviewLabel.text = steps[6].why if not self.logic.review.isOn else ""  # it stands above the numbers
 
     def showDevices(self):
         connection = self.logic.connection

@@ -55,11 +55,9 @@ class CaseReviewing:
     # --- what there is to review
 
     def caseFolder(self, parameterNode):
-        """Folder of the case that the scene belongs to: where the scene was loaded from, else the one in the parameter node; or None."""
-        candidates = [parameterNode.caseFolder]
-        url = slicer.mrmlScene.GetURL()
-        if url:
-            candidates.insert(0, pathlib.Path(url).parent)
+        """Folder of the case: the one in the parameter node, else, where that is gone, the one the scene was loaded from; or None."""
+        url = slicer.mrmlScene.GetURL()  # it stays when a scene is closed, so it comes last
+        candidates = [parameterNode.caseFolder, *([pathlib.Path(url).parent] if url else [])]
         return next((folder for folder in candidates if folder != pathlib.Path() and (folder / "case.json").is_file()), None)
 
     def sources(self, parameterNode):
@@ -194,7 +192,11 @@ class CaseReviewing:
             return None
         step = 0.0 if self._playedSec is None else min(nowSec - self._playedSec, LONGEST_STEP_SEC)
         self._playedSec = nowSec
-        state = self.seek(parameterNode, self.timeSec + step * parameterNode.replay.speed)
+        try:
+            state = self.seek(parameterNode, self.timeSec + step * parameterNode.replay.speed)
+        except Exception:
+            self.pause()  # a recording that was taken away is told once, not at each tick
+            raise
         if self.timeSec >= self.durationSec:
             self.pause()
         return state

@@ -7,6 +7,7 @@ import types
 import numpy as np
 import pytest
 
+from IntradiscalNavHeadless.CaseReview import reviewCase
 from IntradiscalNavHeadless.SceneHost import startHost
 from IntradiscalNavLib.Simulation.PhantomParameters import PhantomParameters
 
@@ -279,6 +280,13 @@ def test_wholeRehearsal(panels, Rehearsal, views, tmp_path, monkeypatch):
     panel.enter()
     assert panel._parameterNode.path.GetName() == "PlannedPath"
     assert stepStates(panel)["register"].state.value == "✓", "the registration came back with its quality"
+    review = logic.review
+    assert review.isOn and "NOT LIVE" in ui.replayLabel.text and review.problem == ""
+    assert review.timeline and review.seek(panel._parameterNode, review.durationSec).displayed.isReplay
+    shown = review.procedure.toDict()
+    assert shown["navigation"]["finalTipToTargetMm"] < 4.0 and shown["imageCount"] > 10
+    review.stop()
+    assert reviewCase(saved).toDict() == shown, "the command line measures the same"
 
 
 def test_closingTheSceneEndsTheRehearsal(panels, panel):

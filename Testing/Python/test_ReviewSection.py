@@ -443,6 +443,18 @@ def test_rawRecordingOfTheCaseIsReviewedToo(reviewed):
     assert review.state.frameLive and review.state.frame.pixels.shape == (48, 64)
 
 
+def test_recordingThatIsTakenAwayEndsTheReplayAndIsTold(reviewed):
+    review, node = reviewed.logic.review, reviewed._parameterNode
+    reviewed.ui.sourceCombo.currentIndex = 1
+    review.play(node)
+    for chunk in review.source.folder.glob("chunk-*.rec"):
+        chunk.unlink()
+    with pytest.raises(OSError):
+        for turn in range(10):
+            review.advance(node, 100.0 + 0.3 * turn)
+    assert not review.isPlaying and review.advance(node, 200.0) is None
+
+
 def test_openCaseAfterACrashTakesTheNewerDocuments(panels, streamed):
     """The program dies: no scene was saved, the recording and a copy of the documents are on the disk."""
     import slicer
@@ -508,9 +520,14 @@ def test_chosenSpanGoesIntoTheScene(panels, streamed, choice, span):
         assert browsers == []
         return
     assert len(browsers) == 1, "filling again replaces"
-    raw = [record.timeNs / 1e9 for record in records(CaseFolder(streamed.folder).recordingFolders()[0], PoseRecord)]
-    expected = [time for time in raw if span[0] <= time <= span[1]]
-    assert sum(isinstance(record, PoseRecord) for record in readSequences(browsers[0])) == len(expected)
+    raw = records(CaseFolder(streamed.folder).recordingFolders()[0], PoseRecord)
+    inside = [record for record in raw if span[0] <= record.timeNs / 1e9 <= span[1]]
+    found = [record for record in readSequences(browsers[0]) if isinstance(record, PoseRecord)]
+    # Samples that came in one burst are thinned out, the first and the last never.
+    assert 0.5 * len(inside) < len(found) <= len(inside)
+    for name in ("NeedleToReference", "ProbeToReference"):
+        ends, expected = ([record.matrix for record in each if record.streamName == name] for each in (found, inside))
+        np.testing.assert_allclose([ends[0], ends[-1]], [expected[0], expected[-1]], atol=1e-3)
 
 
 @pytest.mark.rendering

@@ -8,7 +8,7 @@ import pathlib
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -167,7 +167,13 @@ class RecordingWriter:
             self._stopping = True
             self._lock.notify_all()
         self._thread.join(timeoutSec)
-        return self.state()
+        state = self.state()
+        if self._thread.is_alive() and not state.problem:
+            problem = (
+                f"{state.queuedBytes / 1e6:.0f} MB are still being written to {self.folder}: the disk is slow. Don't end the program yet."
+            )
+            return replace(state, problem=problem)
+        return state
 
     def _timeOf(self, arrivalMonotonicNs: int | None) -> int:
         return max(0, (time.monotonic_ns() if arrivalMonotonicNs is None else arrivalMonotonicNs) - self.startMonotonicNs)
@@ -201,7 +207,6 @@ class RecordingWriter:
         definitions: dict[int, bytes] = {}
         clockOffsetNs = self.startUnixNs - self.startMonotonicNs
         chunkStart = lastSync = time.monotonic()
-        pending = b""
         toldDrops = (0, 0)
         while True:
             with self._lock:
@@ -220,6 +225,7 @@ class RecordingWriter:
                 self._put(RecordKind.EVENT, "ClockJump", self.nowNs(), jump, always=True)
                 clockOffsetNs = offset
             toldDrops = self._recordDrops(toldDrops)
+            parts: list[bytes] = []
             for kind, number, timeNs, payload, _ in batch:
                 flags = 0
                 if isinstance(payload, ImageRecord):
@@ -227,13 +233,14 @@ class RecordingWriter:
                 record = encodeRecord(kind, number, timeNs, payload, flags)
                 if kind == RecordKind.STREAM:
                     definitions[number] = record
-                pending += record
+                parts.append(record)
+            data = b"".join(parts)
             try:
                 full = file is None or file.tell() > self.settings.chunkBytes or time.monotonic() - chunkStart > self.settings.chunkSec
-                if full and pending:
+                if full and data:
                     file = self._nextChunk(file, list(definitions.values()))
                     chunkStart = time.monotonic()
-                pending = self._append(file, pending)
+                self._append(file, data)
                 if file is not None and (stopping or time.monotonic() - lastSync > self.settings.syncIntervalSec):
                     os.fsync(file.fileno())
                     lastSync = time.monotonic()
@@ -251,7 +258,6 @@ class RecordingWriter:
                             self._counts[kind] += 1
                 else:
                     # What could not be written goes back to the front, so that memory stays bounded by the queue's limit.
-                    pending = b""
                     self._queue.extendleft(reversed(batch))
                 self._lock.notify_all()  # whoever waits for a flush
                 if stopping and (problem or not self._queue):
@@ -282,10 +288,10 @@ class RecordingWriter:
         self._append(file, encodeFileHeader(time.time_ns()) + b"".join(definitions))
         return file
 
-    def _append(self, file: Any, data: bytes) -> bytes:
+    def _append(self, file: Any, data: bytes) -> None:
         """Append all bytes or none: a half-written record is cut off again before the error goes on."""
         if not data:
-            return b""
+            return
         start = file.tell()
         view = memoryview(data)
         try:
@@ -300,4 +306,3 @@ class RecordingWriter:
                 pass  # the reader skips a damaged record by its CRC
             raise
         self._bytesWritten += len(data)
-        return b""

@@ -65,3 +65,20 @@ def test_afterAFlushAReaderFindsAllThatCame(tmp_path):
     assert len(list(RecordingReader(tmp_path / "r"))) == 40
     assert writer.state().active
     writer.stop()
+
+
+def test_endThatCantWaitForTheDiskSaysWhatIsStillToCome(tmp_path, monkeypatch):
+    held = threading.Event()
+    original = WriterModule.encodeRecord
+
+    def slow(*arguments):
+        held.wait(20)
+        return original(*arguments)
+
+    monkeypatch.setattr(WriterModule, "encodeRecord", slow)
+    writer = RecordingWriter(tmp_path / "r", RecordingSettings(syncIntervalSec=0.01))
+    writer.addImage("Image_Reference", np.zeros((1, 1000, 2000), np.uint8), np.eye(4))
+    assert "2 MB are still being written" in writer.stop(timeoutSec=0.2).problem
+    held.set()
+    assert writer.stop().problem == ""
+    assert takeApart(RecordingReader(tmp_path / "r")).imageCount == 1
