@@ -5,14 +5,14 @@ Pure geometry in RAS mm. The needle's convention: origin of NeedleTip at the tip
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
-import numpy as np
 import numpy.typing as npt
 
 from FusionRegistrationLib.RigidTransform import FloatArray, checkRigid
 from IntradiscalNavLib.Guidance.ImagePlane import ImagePlane, NeedleInPlane, needleInPlane
-from IntradiscalNavLib.Guidance.PathFrame import PathFrame, crossProduct
+from IntradiscalNavLib.Guidance.PathFrame import PathFrame, crossProduct, vectorLength
 from IntradiscalNavLib.Guidance.StructureClearance import StructureClearance, StructureSet
 from IntradiscalNavLib.Guidance.TipUncertainty import TipErrorModel, TipUncertainty, tipUncertainty
 
@@ -96,34 +96,35 @@ def computeGuidance(
     pose = checkRigid(needleTipToRas, "NeedleTipToRas")
     shape = needle or NeedleShape()
     tip = pose[:3, 3].copy()
-    direction = pose[:3, 2] / np.linalg.norm(pose[:3, 2])
+    direction = pose[:3, 2] / vectorLength(pose[:3, 2])
     hub = tip - shape.lengthMm * direction
 
     toTarget = path.targetRas - tip
-    right, down, pastTarget = path.toPath(tip)
-    lateralMm = float(np.hypot(right, down))
+    tipToTargetMm = vectorLength(toTarget)
+    right, down, pastTarget = path.toPath(tip).tolist()
+    lateralMm = math.hypot(right, down)
     depthLeftMm = float(toTarget @ direction)
     endPoint = tip + depthLeftMm * direction
-    depthFromEntryMm = float(pastTarget) + path.lengthMm
+    depthFromEntryMm = pastTarget + path.lengthMm
     insertedMm = max(depthFromEntryMm, 0.0)
     along = path.directionRas
     return Guidance(
         tipRas=tip,
         shaftDirectionRas=direction,
         hubRas=hub,
-        tipToTargetMm=float(np.linalg.norm(toTarget)),
-        targetDepthMm=float(-pastTarget),
+        tipToTargetMm=tipToTargetMm,
+        targetDepthMm=-pastTarget,
         targetLateralMm=lateralMm,
-        tipToPathMm=float(np.linalg.norm(toTarget)) if pastTarget > 0 else lateralMm,
-        offsetRightMm=float(right),
-        offsetUpMm=float(-down),
-        tipToEntryMm=float(np.linalg.norm(tip - path.entryRas)),
+        tipToPathMm=tipToTargetMm if pastTarget > 0 else lateralMm,
+        offsetRightMm=right,
+        offsetUpMm=-down,
+        tipToEntryMm=vectorLength(tip - path.entryRas),
         depthFromEntryMm=depthFromEntryMm,
         insertedMm=insertedMm,
         depthLeftMm=depthLeftMm,
         endPointRas=endPoint,
-        endPointErrorMm=float(np.linalg.norm(path.targetRas - endPoint)),
-        shaftAngleDeg=float(np.degrees(np.arctan2(np.linalg.norm(crossProduct(direction, along)), direction @ along))),
+        endPointErrorMm=vectorLength(path.targetRas - endPoint),
+        shaftAngleDeg=math.degrees(math.atan2(vectorLength(crossProduct(direction, along)), direction @ along)),
         inPlane=None if plane is None else needleInPlane(plane, tip, direction, shape.lengthMm),
         clearances=()
         if structures is None

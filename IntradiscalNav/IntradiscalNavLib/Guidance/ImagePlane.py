@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from FusionRegistrationLib.RigidTransform import FloatArray
-from IntradiscalNavLib.Guidance.PathFrame import crossProduct
+from IntradiscalNavLib.Guidance.PathFrame import crossProduct, vectorLength
 
 PARALLEL_SINE = np.sin(np.radians(1.0))
 """A shaft within one degree of the image plane meets it nowhere that could be aimed at."""
@@ -27,18 +27,23 @@ class ImagePlane:
     def normalRas(self) -> FloatArray:
         """Unit normal: column direction x row direction (also right where calibrated axes aren't quite perpendicular)."""
         normal = crossProduct(self.imageToRas[:3, 0], self.imageToRas[:3, 1])
-        result: FloatArray = normal / np.linalg.norm(normal)
+        result: FloatArray = normal / vectorLength(normal)
         return result
+
+    @cached_property
+    def _rasToPixel(self) -> FloatArray:
+        """(2, 3): offset from the image's origin to (column, row), by least squares."""
+        basis = self.imageToRas[:3, :2]
+        return np.asarray(np.linalg.solve(basis.T @ basis, basis.T), dtype=np.float64)
 
     def pixelOf(self, pointRas: npt.ArrayLike) -> FloatArray:
         """(column, row) of the point's projection along the normal."""
-        basis = self.imageToRas[:3, :2]
-        offset = np.asarray(pointRas, float) - self.imageToRas[:3, 3]
-        return np.asarray(np.linalg.solve(basis.T @ basis, basis.T @ offset), dtype=np.float64)
+        result: FloatArray = self._rasToPixel @ (np.asarray(pointRas, float) - self.imageToRas[:3, 3])
+        return result
 
     def contains(self, pixel: npt.ArrayLike) -> bool:
         """Whether a (column, row) lies on the image (pixel edges included)."""
-        column, row = np.asarray(pixel, float)
+        column, row = np.asarray(pixel, float).tolist()
         return bool(-0.5 <= column <= self.columns - 0.5 and -0.5 <= row <= self.rows - 0.5)
 
     def distanceMm(self, pointRas: npt.ArrayLike) -> float:
@@ -73,9 +78,9 @@ def imagePlane(imageToRas: npt.ArrayLike, columns: int, rows: int) -> ImagePlane
     matrix = np.array(imageToRas, float)
     if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
         raise ValueError("ImageToRas must be a 4x4 matrix of finite numbers. Check the probe calibration and the probe's pose.")
-    cross = crossProduct(matrix[:3, 0], matrix[:3, 1])
-    lengths = np.linalg.norm(matrix[:3, :2], axis=0)
-    if lengths.min() < 1e-6 or np.linalg.norm(cross) < 0.1 * lengths.prod():
+    area = vectorLength(crossProduct(matrix[:3, 0], matrix[:3, 1]))
+    column, row = vectorLength(matrix[:3, 0]), vectorLength(matrix[:3, 1])
+    if min(column, row) < 1e-6 or area < 0.1 * column * row:
         raise ValueError("ImageToRas spans no plane: its pixel axes are null or parallel. Load the probe calibration again.")
     if columns < 1 or rows < 1:
         raise ValueError(f"The ultrasound image is empty ({columns} x {rows} pixels). Wait for the first frame.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from FusionRegistrationLib.RigidTransform import FloatArray
+from IntradiscalNavLib.Guidance.PathFrame import vectorLength
 from IntradiscalNavLib.Guidance.StructureDistance import StackedTables, StructureDistance
 
 SAMPLE_STEP_MM = 1.5
@@ -82,25 +85,25 @@ class StructureSet:
         empty = np.zeros((0, len(starts)))
         if self._tables is None:
             return empty, empty, empty.astype(bool)
-        counts = np.maximum(np.ceil(np.linalg.norm(ways, axis=1) / SAMPLE_STEP_MM).astype(int), 1)
+        counts = [max(math.ceil(vectorLength(way) / SAMPLE_STEP_MM), 1) for way in ways]
         shares = [np.arange(count + 1) / count for count in counts]
-        samples = np.concatenate([start + share[:, None] * way for start, share, way in zip(starts, shares, ways)])
-        values, bounds = self._tables.distancesAt(samples[None])
-        ranges = np.split(np.arange(len(samples)), np.cumsum(counts + 1)[:-1])
-        places = np.stack([values[:, part].argmin(axis=1) for part in ranges], axis=1)
-        rows = np.arange(len(values))[:, None]
-        flat = places + np.array([part[0] for part in ranges])
+        samples = [start[:, None] + share * way[:, None] for start, share, way in zip(starts, shares, ways)]
+        values, bounds = self._tables.distancesAt(np.concatenate(samples, axis=1)[None])
+        firsts = list(itertools.accumulate((count + 1 for count in counts[:-1]), initial=0))
+        places = np.stack([values[:, first : first + count + 1].argmin(axis=1) for first, count in zip(firsts, counts)], axis=1)
+        rows, columns = np.arange(len(values))[:, None], np.arange(len(counts))
+        flat = places + np.array(firsts)
         best, isBound = values[rows, flat], bounds[rows, flat]
-        steps = 1.0 / counts
+        steps = 1.0 / np.array(counts)
         bestShares = places * steps
+        distancesAlong = self._tables.alongSegments(starts, ways)
         for _ in range(0 if isBound.all() else REFINEMENTS):
             near = np.minimum(np.maximum(bestShares[:, :, None] + steps[:, None] * REFINED_OFFSETS, 0.0), 1.0)
-            points = starts[:, None] + near[..., None] * ways[:, None]
-            found = self._tables.distancesAt(points.reshape(len(values), -1, 3))[0].reshape(near.shape)
-            index = found.argmin(axis=2)[:, :, None]
-            least = np.take_along_axis(found, index, axis=2)[:, :, 0]
+            found, _ = distancesAlong(near)
+            index = found.argmin(axis=2)
+            least = found[rows, columns, index]
             better = (least < best) & ~isBound
-            bestShares = np.where(better, np.take_along_axis(near, index, axis=2)[:, :, 0], bestShares)
+            bestShares = np.where(better, near[rows, columns, index], bestShares)
             best = np.where(better, least, best)
             steps = steps / 7.0
         return best, bestShares, isBound
@@ -125,13 +128,13 @@ class StructureSet:
             StructureClearance(
                 name=structure.name,
                 limitMm=structure.limitMm,
-                clearanceMm=float(distance[0]) - shaftRadiusMm,
+                clearanceMm=distance[0] - shaftRadiusMm,
                 nearestRas=tip + share[0] * (hub - tip),
-                behindTipMm=float(share[0]) * shaftLengthMm,
-                isLowerBound=bool(bound[0]),
-                aheadMm=float(distance[1]) - shaftRadiusMm,
-                aheadIsLowerBound=bool(bound[1]),
+                behindTipMm=share[0] * shaftLengthMm,
+                isLowerBound=bound[0],
+                aheadMm=distance[1] - shaftRadiusMm,
+                aheadIsLowerBound=bound[1],
                 accuracyMm=structure.distance.accuracyMm,
             )
-            for structure, distance, share, bound in zip(self.structures, distances, shares, bounds)
+            for structure, distance, share, bound in zip(self.structures, distances.tolist(), shares.tolist(), bounds.tolist())
         )

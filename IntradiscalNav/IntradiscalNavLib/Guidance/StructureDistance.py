@@ -37,49 +37,72 @@ class StructureDistance:
 
     def distancesAt(self, pointsRas: npt.ArrayLike) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
         """Signed distances (mm) at points (n, 3), and which of them are lower bounds because they lie outside the table."""
-        values, bounds = StackedTables([self]).distancesAt(np.asarray(pointsRas, float)[None])
+        values, bounds = StackedTables([self]).distancesAt(np.asarray(pointsRas, float).T[None])
         return values[0], bounds[0]
 
 
 class StackedTables:
-    """Tables of several structures side by side, looked up together for the cost of a few array operations."""
+    """Tables of several structures side by side, looked up together for the cost of a few array operations.
+
+    Points come as (..., 3, n): numpy is quick along long rows and slow along the three coordinates of a point.
+    """
 
     def __init__(self, tables: Sequence[StructureDistance]) -> None:
         self._flat = tables[0].distanceMm.reshape(-1) if len(tables) == 1 else np.concatenate([t.distanceMm.reshape(-1) for t in tables])
         sizes = np.array([table.distanceMm.size for table in tables])
         shapes = np.array([table.distanceMm.shape for table in tables])
-        self._rotations = np.stack([table.rasToIjk[:3, :3].T for table in tables])
-        self._offsets = np.stack([table.rasToIjk[:3, 3] for table in tables])[:, None, :]
+        self._rotations = np.stack([table.rasToIjk[:3, :3] for table in tables])
+        self._offsets = np.stack([table.rasToIjk[:3, 3] for table in tables])[:, :, None]
         self._toRas = np.linalg.inv(self._rotations)
-        self._upper = (shapes[:, None, ::-1] - 1).astype(float)
-        self._lastCell = shapes[:, None, ::-1] - 2
-        self._strides = np.stack([np.ones(len(tables), int), shapes[:, 2], shapes[:, 1] * shapes[:, 2]], axis=1)
+        self._upper = (shapes[:, ::-1, None] - 1).astype(float)
+        self._lastCell = shapes[:, ::-1, None] - 2
+        # Flat place of a cell: k times the first stride, plus j times the second, plus i.
+        self._strides = shapes[:, 1:2] * shapes[:, 2:], shapes[:, 2:]
         self._first = np.concatenate([[0], np.cumsum(sizes)[:-1]])[:, None]
         # Offsets of a cell's eight corners in the flat table, i fastest.
-        corners = np.array([[i, j, k] for k in (0, 1) for j in (0, 1) for i in (0, 1)])
-        self._corners = (self._strides @ corners.T)[:, None, :]
+        corners = [k * self._strides[0] + j * self._strides[1] + i for k in (0, 1) for j in (0, 1) for i in (0, 1)]
+        self._corners = np.stack(corners, axis=1)
         self._edges = np.array([table.edgeMm for table in tables])[:, None]
 
     def distancesAt(self, pointsRas: FloatArray) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
-        """Signed distances (mm) at points (structures or 1, n, 3): values (structures, n), and which are lower bounds.
+        """Signed distances (mm) at points (structures or 1, 3, n): values (structures, n), and which are lower bounds."""
+        return self._distancesAt(self._rotations @ pointsRas + self._offsets)
+
+    def alongSegments(self, startsRas: FloatArray, waysRas: FloatArray) -> Callable[[FloatArray], tuple[FloatArray, npt.NDArray[np.bool_]]]:
+        """Look-up of points on segments (m, 3): takes shares of the way (structures, m, n), gives values and bounds of the same shape.
+
+        The segments are brought into the tables' coordinates once, however often points on them are asked for.
+        """
+        starts = (self._rotations @ startsRas.T + self._offsets)[..., None]
+        ways = (self._rotations @ waysRas.T)[..., None]
+
+        def distances(shares: FloatArray) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+            ijk = (starts + ways * shares[:, None]).reshape(len(shares), 3, -1)
+            values, outside = self._distancesAt(ijk)
+            return values.reshape(shares.shape), outside.reshape(shares.shape)
+
+        return distances
+
+    def _distancesAt(self, ijk: FloatArray) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+        """Distances and bounds (structures, n) at table coordinates (structures, 3, n).
 
         A bound is given outside the table. Every way from there to the structure crosses the table's border, so the distance is at least
         the way to the border plus the least distance found on it.
         """
-        ijk = pointsRas @ self._rotations + self._offsets
         inside = np.minimum(np.maximum(ijk, 0.0), self._upper)
         base = np.minimum(inside.astype(np.intp), self._lastCell)
         fraction = inside - base
-        first = self._first + (base * self._strides[:, None, :]).sum(axis=2)
-        corner = self._flat[first[:, :, None] + self._corners]
+        first = base[:, 2] * self._strides[0] + base[:, 1] * self._strides[1] + base[:, 0] + self._first
+        corner = self._flat.take(first[:, None] + self._corners)
         # Along i, then j, then k: each step halves the corners.
-        i, j, k = fraction[:, :, 0, None], fraction[:, :, 1, None], fraction[:, :, 2]
-        alongI = corner[:, :, 0::2] + (corner[:, :, 1::2] - corner[:, :, 0::2]) * i
-        alongJ = alongI[:, :, 0::2] + (alongI[:, :, 1::2] - alongI[:, :, 0::2]) * j
-        values: FloatArray = alongJ[:, :, 0] + (alongJ[:, :, 1] - alongJ[:, :, 0]) * k
-        outside = (ijk != inside).any(axis=2)
+        alongI = corner[:, 0::2] + (corner[:, 1::2] - corner[:, 0::2]) * fraction[:, 0:1]
+        alongJ = alongI[:, 0::2] + (alongI[:, 1::2] - alongI[:, 0::2]) * fraction[:, 1:2]
+        values: FloatArray = alongJ[:, 0] + (alongJ[:, 1] - alongJ[:, 0]) * fraction[:, 2]
+        beyond = ijk != inside
+        outside: npt.NDArray[np.bool_] = beyond[:, 0] | beyond[:, 1] | beyond[:, 2]
         if outside.any():
-            excess = np.linalg.norm((ijk - inside) @ self._toRas, axis=2)
+            excessMm = self._toRas @ (ijk - inside)
+            excess = np.sqrt((excessMm * excessMm).sum(axis=1))
             values = np.where(outside, np.maximum(values - excess, excess + self._edges), values)
         return values, outside
 

@@ -6,6 +6,7 @@ radius of the sphere about the displayed tip that holds the true tip with 95 % p
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -101,13 +102,14 @@ class TipUncertainty:
 
 def crossMatrix(vector: npt.ArrayLike) -> FloatArray:
     """Matrix of the cross product: ``crossMatrix(a) @ b == cross(a, b)``."""
-    x, y, z = np.asarray(vector, float)
+    x, y, z = np.asarray(vector, float).tolist()
     return np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
 
 
 def rigidErrorAt(pointRas: npt.ArrayLike, registration: RegistrationCovariance) -> FloatArray:
     """Covariance (3x3, mm^2) at a point that a rigid error w x (p - c) + t puts there."""
-    jacobian = np.hstack([-crossMatrix(np.asarray(pointRas, float) - registration.centerRas), np.eye(3)])
+    jacobian = np.eye(3, 6, 3)
+    jacobian[:, :3] = crossMatrix(registration.centerRas - np.asarray(pointRas, float))
     result: FloatArray = jacobian @ registration.covariance @ jacobian.T
     return result
 
@@ -115,7 +117,7 @@ def rigidErrorAt(pointRas: npt.ArrayLike, registration: RegistrationCovariance) 
 def sensorErrorAt(pointRas: npt.ArrayLike, sensorRas: npt.ArrayLike, noise: SensorNoise) -> FloatArray:
     """Covariance at a point carried by a sensor at another: the orientation noise acts through the lever between them."""
     lever = crossMatrix(np.asarray(pointRas, float) - np.asarray(sensorRas, float))
-    result: FloatArray = noise.positionMm**2 * np.eye(3) + np.radians(noise.orientationDeg) ** 2 * (lever @ lever.T)
+    result: FloatArray = noise.positionMm**2 * np.eye(3) + math.radians(noise.orientationDeg) ** 2 * (lever @ lever.T)
     return result
 
 
@@ -130,7 +132,7 @@ def tipUncertainty(
     :param insertedMm: depth of the tip in tissue.
     """
     tip, direction = np.asarray(tipRas, float), np.asarray(shaftDirectionRas, float)
-    across = np.eye(3) - np.outer(direction, direction)
+    across = np.eye(3) - direction[:, None] * direction
     registration = rigidErrorAt(tip, model.registration) if model.registration is not None else np.zeros((3, 3))
     tracker = sensorErrorAt(tip, sensorRas, model.needleNoise) + model.tipCalibrationMm**2 * np.eye(3)
     if model.referenceNoise is not None and model.referenceOriginRas is not None:
@@ -146,24 +148,31 @@ def tipUncertainty(
         semiAxes95Mm=ELLIPSOID_95 * sigmas,
         radius95Mm=normalRadius(sigmas),
         lateral95Mm=normalRadius(lateralSigmas),
-        registrationRmsMm=float(np.sqrt(max(np.trace(registration), 0.0))),
-        trackerRmsMm=float(np.sqrt(np.trace(tracker))),
+        registrationRmsMm=math.sqrt(max(registration.trace(), 0.0)),
+        trackerRmsMm=math.sqrt(tracker.trace()),
         bending95Mm=model.bending.deflection95Mm(insertedMm),
         includesRegistration=model.registration is not None,
     )
 
 
-def _octantDirections(count: int = 12) -> FloatArray:
-    """Squared direction cosines and weights (rows x2, y2, z2, w) of a product rule on one octant; the integrand is even in each axis."""
+def _octantDirections(count: int = 12) -> tuple[FloatArray, FloatArray]:
+    """Squared direction cosines (3, n) and weights (n,) of a product rule on one octant; the integrand is even in each axis."""
     nodes, weights = np.polynomial.legendre.leggauss(count)
     cosines, angles = (nodes + 1) / 2, (nodes + 1) * np.pi / 4
     cosine, angle = np.meshgrid(cosines, angles, indexing="ij")
     sine2 = 1 - cosine**2
-    return np.stack([sine2 * np.cos(angle) ** 2, sine2 * np.sin(angle) ** 2, cosine**2, np.outer(weights, weights) / 4]).reshape(4, -1)
+    squares = np.stack([sine2 * np.cos(angle) ** 2, sine2 * np.sin(angle) ** 2, cosine**2]).reshape(3, -1)
+    return squares, (np.outer(weights, weights) / 4).ravel()
 
 
-_SPHERE = _octantDirections()
-_CIRCLE = (np.cos((np.arange(64) + 0.5) * np.pi / 128) ** 2, np.sin((np.arange(64) + 0.5) * np.pi / 128) ** 2)
+def _quadrantDirections(count: int = 64) -> tuple[FloatArray, FloatArray]:
+    """The same on one quarter of the circle: (2, n) and (n,)."""
+    angles = (np.arange(count) + 0.5) * np.pi / (2 * count)
+    return np.stack([np.cos(angles) ** 2, np.sin(angles) ** 2]), np.full(count, 1.0 / count)
+
+
+_SPHERE, _CIRCLE = _octantDirections(), _quadrantDirections()
+_TWO_BY_ROOT_PI = 2.0 / math.sqrt(math.pi)
 
 
 def normalRadius(sigmasMm: npt.ArrayLike, probability: float = 0.95) -> float:
@@ -183,23 +192,26 @@ def normalRadius(sigmasMm: npt.ArrayLike, probability: float = 0.95) -> float:
     if largest <= 0.0:
         return 0.0
     squares = (sigmas / largest) ** 2
-    if len(squares) == 2:
-        spread = np.sqrt(np.maximum(squares[0] * _CIRCLE[0] + squares[1] * _CIRCLE[1], 1e-12))
-    else:
-        spread = np.sqrt(np.maximum(squares @ _SPHERE[:3], 1e-12))
-        weights = _SPHERE[3]
-    radius = 1.0 + float(np.sqrt(squares.sum()))
+    flat = len(squares) == 2
+    directions, weights = _CIRCLE if flat else _SPHERE
+    # With h = radius * slope, the share within the radius along one direction is 1 - exp(-h^2) on the circle,
+    # erf(h) - 2/sqrt(pi) h exp(-h^2) on the sphere.
+    slope = 1.0 / np.sqrt(2.0 * np.maximum(squares @ directions, 1e-12))
+    weightedSlope = weights * slope
+    radius = 1.0 + math.sqrt(squares.sum())
     for _ in range(30):
-        ratio = radius / spread
-        tail = np.exp(-0.5 * np.minimum(ratio**2, 1400.0))
-        if len(squares) == 2:
-            share = float(np.mean(1.0 - tail))
-            density = float(np.mean(ratio * tail / spread))
+        height = radius * slope
+        tail = np.exp(-height * height)
+        product = height * tail
+        if flat:
+            share = 1.0 - float(weights @ tail)
+            density = 2.0 * float(weightedSlope @ product)
         else:
-            share = float(weights @ (erf(ratio / np.sqrt(2.0)) - np.sqrt(2 / np.pi) * ratio * tail))
-            density = float(weights @ (np.sqrt(2 / np.pi) * ratio**2 * tail / spread))
+            share = float(weights @ (erf(height) - _TWO_BY_ROOT_PI * product))
+            density = 2.0 * _TWO_BY_ROOT_PI * float(weightedSlope @ (height * product))
         step = (share - probability) / max(density, 1e-12)
-        radius = max(radius - float(np.clip(step, -0.5, 0.5)), 1e-6)
-        if abs(step) < 1e-9:
+        radius = max(radius - min(max(step, -0.5), 0.5), 1e-6)
+        # Newton's error after a step is of the order of the step's square.
+        if abs(step) < 1e-5:
             break
     return radius * largest
