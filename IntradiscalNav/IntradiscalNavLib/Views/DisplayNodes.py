@@ -103,7 +103,14 @@ class StrokeModel:
         import vtk
 
         self._palette = palette
-        self._polyData = _strokes(np.zeros((1, 2, 3)), np.zeros(1, np.uint8))
+        self._points, self._scalars = vtk.vtkPoints(), vtk.vtkUnsignedCharArray()
+        self._points.SetDataTypeToDouble()
+        self._coordinates = self._points.GetData()
+        self._scalars.SetName(COLOR_ARRAY)
+        self._prepared, self._polyData = vtk.vtkPolyData(), vtk.vtkPolyData()
+        self._prepared.SetPoints(self._points)
+        self._prepared.GetCellData().SetScalars(self._scalars)
+        self._draw(np.zeros((1, 2, 3)), np.zeros(1, np.uint8))
         self.node = makeNode(scene, "vtkMRMLModelNode", name)
         self.node.SetAndObservePolyData(self._polyData)
         self.display = addDisplay(scene, self.node, viewNodes, (1.0, 1.0, 1.0))
@@ -151,9 +158,23 @@ class StrokeModel:
             return
         self.segments, self.colors = segments, colors
         if len(segments):
-            # One shallow copy is one event; setting points, lines and colours one by one would be three.
-            self._polyData.ShallowCopy(_strokes(segments, colors))
+            # The copy is two modifications when the number of strokes changes, and every one of them is heard by all the views.
+            wasModifying = self.node.StartModify()
+            self._draw(segments, colors)
+            self.node.EndModify(wasModifying)
         self.setVisible(self._visible)
+
+    def _draw(self, segments: FloatArray, colors: Indices) -> None:
+        """Put the strokes into the poly data that the scene holds.
+
+        ``numpy_to_vtk`` and new VTK objects at every tick would take ten times the time.
+        """
+        _shareMemory(self._coordinates, segments)
+        self._points.Modified()
+        _shareMemory(self._scalars, colors)
+        self._scalars.Modified()
+        self._prepared.SetLines(_cellsOf(len(colors)))
+        self._polyData.ShallowCopy(self._prepared)
 
     def setVisible(self, visible: bool) -> None:
         """Draw at all. Nothing to draw is hidden too."""
@@ -161,6 +182,13 @@ class StrokeModel:
         shown = visible and len(self.segments) > 0
         if bool(self.display.GetVisibility()) != shown:
             self.display.SetVisibility(shown)
+
+
+def _shareMemory(vtkArray: Any, values: npt.NDArray[Any]) -> None:
+    """Let a VTK array read the memory of a numpy array, which it keeps alive."""
+    flat = np.ascontiguousarray(values).reshape(-1)
+    vtkArray.SetVoidArray(flat, flat.size, 1)
+    vtkArray._numpyReference = flat
 
 
 _lineCells: dict[int, Any] = {}
@@ -179,27 +207,3 @@ def _cellsOf(count: int) -> Any:
             _lineCells.clear()
         _lineCells[count] = cells
     return cells
-
-
-def _arrayOf(values: npt.NDArray[Any], vtkClass: Any, components: int) -> Any:
-    """VTK array on the memory of a numpy array, which it keeps alive. (``numpy_to_vtk`` does the same in ten times the time.)"""
-    flat = np.ascontiguousarray(values).reshape(-1)
-    array = vtkClass()
-    array.SetNumberOfComponents(components)
-    array.SetVoidArray(flat, flat.size, 1)
-    array._numpy_reference = flat
-    return array
-
-
-def _strokes(segments: FloatArray, colors: Indices) -> Any:
-    import vtk
-
-    points = vtk.vtkPoints()
-    points.SetData(_arrayOf(segments, vtk.vtkDoubleArray, 3))
-    scalars = _arrayOf(colors, vtk.vtkUnsignedCharArray, 1)
-    scalars.SetName(COLOR_ARRAY)
-    polyData = vtk.vtkPolyData()
-    polyData.SetPoints(points)
-    polyData.SetLines(_cellsOf(len(segments)))
-    polyData.GetCellData().SetScalars(scalars)
-    return polyData

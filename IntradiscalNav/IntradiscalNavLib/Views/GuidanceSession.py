@@ -16,6 +16,7 @@ from IntradiscalNavLib.Guidance.DisplayedGuidance import NEEDLE, PROBE, REFERENC
 from IntradiscalNavLib.Guidance.Guidance import Guidance, computeGuidance
 from IntradiscalNavLib.Guidance.GuidancePhase import PhaseTracker
 from IntradiscalNavLib.Guidance.ImagePlane import ImagePlane
+from IntradiscalNavLib.Guidance.PathFrame import vectorLength
 from IntradiscalNavLib.Guidance.ProximityAlert import ProximityAlert
 from IntradiscalNavLib.Guidance.StructureClearance import RiskStructure, StructureSet
 from IntradiscalNavLib.Guidance.TipUncertainty import TipErrorModel
@@ -184,7 +185,7 @@ class GuidanceSession:
                 imageToRas = worldMatrix(parent) @ imageToRas
             frame = UltrasoundFrame(pixels, imageToRas, int(image.GetMTime()))
             plane = frame.plane
-            if np.abs(np.linalg.norm(imageToRas[:3, :2], axis=0) - 1.0).max() < UNCALIBRATED_TOLERANCE_MM:
+            if all(abs(vectorLength(step) - 1.0) < UNCALIBRATED_TOLERANCE_MM for step in imageToRas[:3, :2].T):
                 raise ValueError("the image has pixels of exactly 1 mm: it isn't calibrated. Load ImageToProbe")
         except (ValueError, RuntimeError) as error:
             tools[PROBE] = ToolLiveness(False, "INVALID", str(error))

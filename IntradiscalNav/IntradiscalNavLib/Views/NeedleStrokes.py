@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
 from FusionRegistrationLib.RigidTransform import FloatArray
+from IntradiscalNavLib.Guidance.PathFrame import vectorLength
 
 EMPTY: FloatArray = np.zeros((0, 2, 3))
 
 
 def dashes(startRas: npt.ArrayLike, endRas: npt.ArrayLike, dashMm: float = 3.0, gapMm: float = 2.0) -> FloatArray:
     """Dash segments (n, 2, 3) from start to end; the last one is cut at the end."""
-    start, end = np.asarray(startRas, float), np.asarray(endRas, float)
-    length = float(np.linalg.norm(end - start))
+    start = np.asarray(startRas, float)
+    way = np.asarray(endRas, float) - start
+    length = vectorLength(way)
     if length < 1e-9:
         return EMPTY
-    begins = np.arange(0.0, length, dashMm + gapMm)
-    ends = np.minimum(begins + dashMm, length)
-    shares = np.stack([begins, ends], axis=1) / length
-    result: FloatArray = start + shares[:, :, None] * (end - start)
+    period = dashMm + gapMm
+    marks = np.arange(math.ceil(length / period))[:, None] * period + (0.0, dashMm)
+    result: FloatArray = start + (np.minimum(marks, length) / length)[:, :, None] * way
     return result
 
 
@@ -54,15 +57,14 @@ def strokesOnPlane(
 
 _ANGLES = np.linspace(0.0, 2 * np.pi, 61)
 _CIRCLE = np.column_stack([np.cos(_ANGLES), np.sin(_ANGLES)])
-_CIRCLE_ENDS = np.stack([np.arange(60), np.arange(1, 61)], axis=1)
+_CIRCLE_SEGMENTS = np.stack([_CIRCLE[:-1], _CIRCLE[1:]], axis=1).reshape(-1, 2)
 _ARMS = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
 
 
 def circle(centerRas: npt.ArrayLike, firstAxisRas: npt.ArrayLike, secondAxisRas: npt.ArrayLike, radiusMm: float) -> FloatArray:
     """Circle as 60 segments (60, 2, 3) in the plane of two unit axes (an ellipse when the axes have other lengths)."""
     axes = np.array([firstAxisRas, secondAxisRas], float)
-    points = np.asarray(centerRas, float) + (radiusMm * _CIRCLE) @ axes
-    result: FloatArray = points[_CIRCLE_ENDS]
+    result: FloatArray = (np.asarray(centerRas, float) + _CIRCLE_SEGMENTS @ (radiusMm * axes)).reshape(-1, 2, 3)
     return result
 
 

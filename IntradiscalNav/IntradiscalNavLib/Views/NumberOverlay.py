@@ -25,6 +25,17 @@ LABEL_COLOR = (0.80, 0.83, 0.88)
 BANNER_BACKGROUND = (0.45, 0.17, 0.0)
 PANEL_BACKGROUND = (0.0, 0.0, 0.0)
 
+TEXTS: dict[str, tuple[str, str, bool]] = {
+    "title": ("Left", "Top", False),
+    "name": ("Right", "Top", True),
+    "big": ("Left", "Bottom", True),
+    "label": ("Left", "Bottom", False),
+    "bigRight": ("Right", "Bottom", True),
+    "labelRight": ("Right", "Bottom", False),
+    "banner": ("Centered", "Top", True),
+}
+"""Texts of a view: how each is justified across and upwards, and whether it is bold."""
+
 
 class NumberOverlay:
     """Texts of one view: title and phase (top left), active needle and target (top right, where ``namesNeedle``), a large number
@@ -35,10 +46,11 @@ class NumberOverlay:
     ) -> None:
         self._renderer = renderer
         self._title, self._main, self._second, self._namesNeedle = title, main, second, namesNeedle
-        self._texts = {name: self._makeText() for name in ("title", "name", "big", "label", "bigRight", "labelRight", "banner")}
+        self._texts = {name: self._makeText(name) for name in TEXTS}
         self._shown: dict[str, tuple[Any, ...]] = {}
+        self._words: tuple[Any, ...] = ()
 
-    def _makeText(self) -> Any:
+    def _makeText(self, name: str) -> Any:
         import vtk
 
         actor = vtk.vtkTextActor()
@@ -46,8 +58,12 @@ class NumberOverlay:
         text = actor.GetTextProperty()
         text.SetFontFamilyToArial()
         text.SetShadow(False)
-        text.SetBackgroundColor(*PANEL_BACKGROUND)
-        text.SetBackgroundOpacity(0.55)
+        text.SetBackgroundColor(*(BANNER_BACKGROUND if name == "banner" else PANEL_BACKGROUND))
+        text.SetBackgroundOpacity(0.9 if name == "banner" else 0.55)
+        across, upwards, bold = TEXTS[name]
+        getattr(text, f"SetJustificationTo{across}")()
+        getattr(text, f"SetVerticalJustificationTo{upwards}")()
+        text.SetBold(bold)
         actor.SetVisibility(False)
         actor.SetLayerNumber(5)
         self._renderer.AddViewProp(actor)
@@ -63,30 +79,38 @@ class NumberOverlay:
             return False
         big, small = max(int(height * BIG_SHARE), 18), max(int(height * LABEL_SHARE), 11)
         edge = max(small // 2, 5)
-        title = self._title
-        if displayed.live or displayed.isReplay:
-            title += f"   {displayed.phaseText}"
+        changed = self._showNumbers(displayed, heldSec is not None, (width, big, small, edge))
+        title = f"{self._title}   {displayed.phaseText}" if displayed.live or displayed.isReplay else self._title
         name = f"{displayed.needleName}\n{displayed.targetName}" if self._namesNeedle else ""
-        nameSize = _fittedSize(max(int(height * NAME_SHARE), 13), max(name.split("\n"), key=len), int(0.7 * width))
-        changed = self._put("name", name, NAME_COLOR, nameSize, (width - edge, height - edge), "right", "top", bold=True)
-        changed |= self._put("title", title, LABEL_COLOR, small, (edge, height - edge), "left", "top")
-        for side, number, x, justification in (("", self._main, edge, "left"), ("Right", self._second, width - edge, "right")):
-            item = displayed.numbers[number] if number is not None else None
-            if item is not None and heldSec is not None and number is GuidanceNumber.OUT_OF_PLANE:
-                item = replace(item, text=BLANK, live=False)
-            color = LEVEL_COLORS[AlertLevel.UNKNOWN] if item is None or not item.live else self._color(item, displayed.isReplay)
-            text = "" if item is None else item.text
-            size = _fittedSize(big if side == "" else int(big * 0.62), text, width)
-            changed |= self._put(f"big{side}", text, color, size, (x, edge + small + 4), justification, "bottom", bold=True)
-            changed |= self._put(f"label{side}", "" if item is None else item.label, LABEL_COLOR, small, (x, edge), justification, "bottom")
         lines = [] if heldSec is None else [f"FROZEN {heldSec:.0f} s"]
         lines += [
             f"{role.upper()} {tool.state}: {tool.reason}" if tool.reason else f"{role.upper()} {tool.state}"
             for role, tool in displayed.notLive.items()
         ]
-        lines += list(displayed.warnings)
-        text = "\n".join(_wrapped(line, max(int(width / (0.55 * small)), 12)) for line in lines)
-        changed |= self._put("banner", text, TEXT_COLOR, small, (width // 2, height - edge - 4 * small), "center", "top", bold=True)
+        lines += displayed.warnings
+        # Words stay the same for most of the time: they are laid out again only when they or the view's size change.
+        words = (width, height, title, name, *lines)
+        if words != self._words:
+            self._words = words
+            nameSize = _fittedSize(max(int(height * NAME_SHARE), 13), max(name.split("\n"), key=len), int(0.7 * width))
+            changed |= self._put("name", name, NAME_COLOR, nameSize, (width - edge, height - edge))
+            changed |= self._put("title", title, LABEL_COLOR, small, (edge, height - edge))
+            text = "\n".join(_wrapped(line, max(int(width / (0.55 * small)), 12)) for line in lines)
+            changed |= self._put("banner", text, TEXT_COLOR, small, (width // 2, height - edge - 4 * small))
+        return changed
+
+    def _showNumbers(self, displayed: DisplayedGuidance, held: bool, layout: tuple[int, int, int, int]) -> bool:
+        width, big, small, edge = layout
+        changed = False
+        for side, number, x in (("", self._main, edge), ("Right", self._second, width - edge)):
+            item = displayed.numbers[number] if number is not None else None
+            if item is not None and held and number is GuidanceNumber.OUT_OF_PLANE:
+                item = replace(item, text=BLANK, live=False)
+            color = LEVEL_COLORS[AlertLevel.UNKNOWN] if item is None or not item.live else self._color(item, displayed.isReplay)
+            text = "" if item is None else item.text
+            size = _fittedSize(big if side == "" else int(big * 0.62), text, width)
+            changed |= self._put(f"big{side}", text, color, size, (x, edge + small + 4))
+            changed |= self._put(f"label{side}", "" if item is None else item.label, LABEL_COLOR, small, (x, edge))
         return changed
 
     @staticmethod
@@ -95,17 +119,7 @@ class NumberOverlay:
             return REPLAY_COLOR if isReplay else TEXT_COLOR
         return LEVEL_COLORS[item.level]
 
-    def _put(
-        self,
-        name: str,
-        text: str,
-        color: tuple[float, float, float],
-        size: int,
-        position: tuple[int, int],
-        justification: str,
-        vertical: str,
-        bold: bool = False,
-    ) -> bool:
+    def _put(self, name: str, text: str, color: tuple[float, float, float], size: int, position: tuple[int, int]) -> bool:
         key = (text, color, size, position)
         if self._shown.get(name) == key:
             return False
@@ -117,17 +131,6 @@ class NumberOverlay:
             properties = actor.GetTextProperty()
             properties.SetColor(*color)
             properties.SetFontSize(size)
-            properties.SetBold(bold)
-            getattr(
-                properties,
-                {"left": "SetJustificationToLeft", "right": "SetJustificationToRight", "center": "SetJustificationToCentered"}[
-                    justification
-                ],
-            )()
-            getattr(properties, {"top": "SetVerticalJustificationToTop", "bottom": "SetVerticalJustificationToBottom"}[vertical])()
-            if name == "banner":
-                properties.SetBackgroundColor(*BANNER_BACKGROUND)
-                properties.SetBackgroundOpacity(0.9)
             actor.SetPosition(*position)
         return True
 

@@ -51,7 +51,7 @@ class SliceDriver:
         columns, rows, _ = self.node.GetDimensions()
         key = (pose.sliceToRas, pose.widthMm, pose.heightMm, columns, rows)
         before = self._shown
-        if before is not None and before[1:] == key[1:] and np.array_equal(before[0], pose.sliceToRas):
+        if before is not None and before[1:] == key[1:] and (before[0] is pose.sliceToRas or np.array_equal(before[0], pose.sliceToRas)):
             return False
         pixelMm = (1.0 + self.marginShare) * max(pose.widthMm / max(columns, 1), pose.heightMm / max(rows, 1))
         self.pixelMm = pixelMm

@@ -11,7 +11,7 @@ import numpy as np
 
 from FusionRegistrationLib.RigidTransform import FloatArray, rigidFrom
 from IntradiscalNavLib.Guidance.ImagePlane import ImagePlane
-from IntradiscalNavLib.Guidance.PathFrame import PathFrame, crossProduct, uprightAxes
+from IntradiscalNavLib.Guidance.PathFrame import PathFrame, crossProduct, uprightAxes, vectorLength
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,21 +40,20 @@ def imagePose(plane: ImagePlane) -> SlicePose:
 
     Calibrated pixel axes may be a little oblique (92.7 degrees were seen); the slice keeps the plane and the row direction exactly.
     """
-    columnStep = plane.imageToRas[:3, 0]
+    columnStep, rowStep = plane.imageToRas[:3, 0], plane.imageToRas[:3, 1]
     normal = plane.normalRas
-    right = columnStep / np.linalg.norm(columnStep)
+    right = columnStep / vectorLength(columnStep)
     # Columns x rows = normal points away from the viewer, because rows go down.
     up = crossProduct(right, normal)
-    corners = np.array([[c, r, 0.0, 1.0] for c in (-0.5, plane.columns - 0.5) for r in (-0.5, plane.rows - 0.5)])
-    cornersRas = corners @ plane.imageToRas[:3].T
-    across, upward = cornersRas @ right, cornersRas @ up
-    center = (
-        right * (across.min() + across.max()) / 2
-        + up * (upward.min() + upward.max()) / 2
-        + normal * float(normal @ plane.imageToRas[:3, 3])
+    # The image is a parallelogram about its middle: its extent along an axis is the sum of its two sides' extents.
+    columnsRas, rowsRas = plane.columns * columnStep, plane.rows * rowStep
+    corner = plane.imageToRas[:3, 3] - (columnStep + rowStep) / 2
+    pose = rigidFrom(np.column_stack([right, up, -normal]), corner + (columnsRas + rowsRas) / 2)
+    return SlicePose(
+        pose,
+        float(abs(columnsRas @ right) + abs(rowsRas @ right)),
+        float(abs(columnsRas @ up) + abs(rowsRas @ up)),
     )
-    pose = rigidFrom(np.column_stack([right, up, -normal]), center)
-    return SlicePose(pose, float(np.ptp(across)), float(np.ptp(upward)))
 
 
 def targetPose(path: PathFrame, widthMm: float = 60.0) -> SlicePose:

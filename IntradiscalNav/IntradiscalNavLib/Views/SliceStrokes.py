@@ -10,7 +10,7 @@ import numpy as np
 
 from FusionRegistrationLib.RigidTransform import FloatArray
 from IntradiscalNavLib.Guidance.Guidance import Guidance
-from IntradiscalNavLib.Guidance.PathFrame import PathFrame, crossProduct
+from IntradiscalNavLib.Guidance.PathFrame import PathFrame, crossProduct, vectorLength
 from IntradiscalNavLib.Guidance.TipUncertainty import RAYLEIGH_95
 from IntradiscalNavLib.Views.DisplayNodes import (
     END_POINT_COLOR,
@@ -85,14 +85,16 @@ class SliceStrokes:
         right, up, normal = pose.sliceToRas[:3, :3].T
         origin = pose.originRas
         before = self._stillFor
-        if self._still is None or before is None or before[1] is not path or not np.array_equal(before[0], pose.sliceToRas):
+        samePlane = before is not None and (before[0] is pose.sliceToRas or np.array_equal(before[0], pose.sliceToRas))
+        if self._still is None or before is None or before[1] is not path or not samePlane:
             self._stillFor = (pose.sliceToRas, path)
             self._still = self._stillStrokes(pose, path)
         parts: list[Part] = []
         needle: list[Part] = []
         if tipRas is not None and hubRas is not None:
             color = NEEDLE_COLOR if guidance is not None else NOT_LIVE_COLOR
-            needle = [(_thick(part, normal, pixelMm), color) for part in strokesOnPlane(tipRas, hubRas, origin, normal, IN_PLANE_MM)]
+            shaft = np.concatenate(strokesOnPlane(tipRas, hubRas, origin, normal, IN_PLANE_MM))
+            needle = [(_thick(shaft, normal, pixelMm), color)]
             if self._rings:
                 parts.append((circle(tipRas, right, up, 1.2), color))
         if guidance is not None and tipRas is not None:
@@ -147,7 +149,7 @@ def _thick(segments: FloatArray, normal: FloatArray, pixelMm: float) -> FloatArr
     if not len(segments):
         return segments
     aside = crossProduct(segments[0, 1] - segments[0, 0], normal)
-    length = float(np.linalg.norm(aside))
+    length = vectorLength(aside)
     if length < 1e-6:
         return segments
     shifts = np.multiply.outer(NEEDLE_LINES, aside * (LINE_PIXELS * pixelMm / length))

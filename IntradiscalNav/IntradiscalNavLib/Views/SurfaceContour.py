@@ -46,38 +46,33 @@ class SurfaceContour:
         centers = allCorners.mean(axis=1)
         # Neighbours side by side, in blocks: first whole blocks are left out, then single triangles.
         order = _mortonOrder(centers)
-        self._corners, self._numbers, centers = allCorners[order], allNumbers[order], centers[order]
-        blocks = [slice(begin, begin + BLOCK) for begin in range(0, len(centers), BLOCK)]
-        middles = [(self._corners[block].min(axis=(0, 1)) + self._corners[block].max(axis=(0, 1))) / 2 for block in blocks]
-        self._blockCenters = np.array(middles).reshape(-1, 3)
-        self._blockRadii = np.array([np.linalg.norm(self._corners[block] - middle, axis=2).max() for block, middle in zip(blocks, middles)])
-        padding = len(blocks) * BLOCK - len(centers)
-        self._indices = np.pad(np.arange(len(centers)), (0, padding), mode="edge" if len(centers) else "constant").reshape(-1, BLOCK)
-        self._indices[:, :].flat[len(centers) :] = -1
+        # The last block is filled up with triangles that are a single point: no plane cuts them.
+        padding = -len(order) % BLOCK
+        points = np.broadcast_to(allCorners[order[-1:], :1], (padding, 3, 3))
+        self._corners = np.concatenate([allCorners[order], points]).reshape(-1, BLOCK, 3, 3)
+        self._numbers = np.pad(allNumbers[order], (0, padding)).reshape(-1, BLOCK)
+        self._blockCenters = (self._corners.min(axis=(1, 2)) + self._corners.max(axis=(1, 2))) / 2
+        self._blockRadii = np.linalg.norm(self._corners - self._blockCenters[:, None, None], axis=3).max(axis=(1, 2))
 
     def cut(self, pointRas: npt.ArrayLike, normalRas: npt.ArrayLike) -> tuple[FloatArray, npt.NDArray[np.uint8]]:
         """Line segments (n, 2, 3) in RAS where the plane cuts the surfaces, and the numbers (n,) of their surfaces."""
         normal, point = np.asarray(normalRas, float), np.asarray(pointRas, float)
         offset = float(normal @ point)
-        near = np.abs(self._blockCenters @ normal - offset) <= self._blockRadii
-        candidates = self._indices[near].ravel()
-        candidates = candidates[candidates >= 0]
-        corners = self._corners[candidates]
-        heights = (corners.reshape(-1, 3) @ normal - offset).reshape(-1, 3)
-        above = heights >= 0.0
-        count = above.sum(axis=1)
-        crossing = (count == 1) | (count == 2)
-        corners, heights, above, count = corners[crossing], heights[crossing], above[crossing], count[crossing]
+        near = np.flatnonzero(np.abs(self._blockCenters @ normal - offset) <= self._blockRadii)
+        corners = self._corners.take(near, axis=0).reshape(-1, 3)
+        heights = corners @ normal - offset
+        first, second, third = (heights >= 0.0).reshape(-1, 3).T
+        crossing = np.flatnonzero((first != second) | (second != third))
         # The corner that is alone on its side: both cut edges start there.
-        alone = np.where(count == 1, above.argmax(axis=1), above.argmin(axis=1))
-        rows = np.arange(len(alone))
-        start, startHeight = corners[rows, alone], heights[rows, alone]
-        ends = []
-        for step in (1, 2):
-            other = (alone + step) % 3
-            share = startHeight / (startHeight - heights[rows, other])
-            ends.append(start + share[:, None] * (corners[rows, other] - start))
-        return np.stack(ends, axis=1), self._numbers[candidates[crossing]]
+        alone = np.where(first == second, 2, np.where(first == third, 1, 0)).take(crossing)
+        triangles = 3 * crossing
+        start, startHeight = corners.take(triangles + alone, axis=0), heights.take(triangles + alone)
+        segments = np.empty((len(crossing), 2, 3))
+        for end, step in enumerate((1, 2)):
+            other = triangles + (alone + step) % 3
+            share = startHeight / (startHeight - heights.take(other))
+            segments[:, end] = start + share[:, None] * (corners.take(other, axis=0) - start)
+        return segments, self._numbers.take(near, axis=0).ravel().take(crossing)
 
 
 def _mortonOrder(points: FloatArray) -> npt.NDArray[np.intp]:

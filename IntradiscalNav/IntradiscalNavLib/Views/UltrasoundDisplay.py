@@ -6,15 +6,17 @@ and the freeze without any change to what is recorded.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from FusionRegistrationLib.RigidTransform import FloatArray
 from IntradiscalNavLib.Guidance.ImagePlane import ImagePlane, imagePlane
-from IntradiscalNavLib.Guidance.PathFrame import crossProduct
+from IntradiscalNavLib.Guidance.PathFrame import crossProduct, vectorLength
 from IntradiscalNavLib.Views.DisplayNodes import makeNode, setMatrix
 from IntradiscalNavLib.Views.FanMask import FanMask, Pixels
 
@@ -62,6 +64,8 @@ class UltrasoundDisplay:
         self._view: Pixels | None = None
         self._key: tuple[object, ...] = ()
         self._matrix: FloatArray | None = None
+        self._limits: tuple[Pixels, Pixels] | None = None
+        self._limitsOf: npt.NDArray[np.bool_] | None = None
         # A slice view that shows a volume without an image logs errors at each rendering.
         self._allocate(1, 1)
 
@@ -72,7 +76,7 @@ class UltrasoundDisplay:
             matrix = frame.imageToRas.copy()
             # The scanner gives no thickness; one unit of the third axis is a pixel's mean size along the plane's normal.
             normal = crossProduct(matrix[:3, 0], matrix[:3, 1])
-            matrix[:3, 2] = normal / np.sqrt(np.linalg.norm(normal))
+            matrix[:3, 2] = normal / math.sqrt(vectorLength(normal))
             setMatrix(self.transformNode, matrix)
         key = (frame.stamp, id(frame.pixels) if frame.stamp == 0 else 0, self.curtain)
         if key != self._key:
@@ -85,14 +89,23 @@ class UltrasoundDisplay:
             self._allocate(rows, columns)
         assert self._view is not None
         self.fan.learn(frame.pixels)
-        np.maximum(frame.pixels, 1, out=self._view)
-        if self.fan.mask is not None:
-            self._view *= self.fan.mask
+        # Two arrays as limits take a tenth of the time of a number and a mask of truth values.
+        least, most = self._limitsFor(frame.pixels.shape)
+        np.maximum(frame.pixels, least, out=self._view)
+        np.minimum(self._view, most, out=self._view)
         cut = round(np.clip(self.curtain, 0.0, 1.0) * columns)
         if cut:
             self._view[:, :cut] = 0
         self._image.GetPointData().GetScalars().Modified()
         self._image.Modified()
+
+    def _limitsFor(self, shape: tuple[int, ...]) -> tuple[Pixels, Pixels]:
+        """Least and largest value shown of each pixel: 1 and 255 inside the fan, 0 outside."""
+        mask = self.fan.mask
+        if self._limits is None or self._limitsOf is not mask or self._limits[0].shape != shape:
+            least = np.ones(shape, np.uint8) if mask is None else mask.astype(np.uint8)
+            self._limitsOf, self._limits = mask, (least, least * np.uint8(255))
+        return self._limits
 
     def _allocate(self, rows: int, columns: int) -> None:
         import vtk
