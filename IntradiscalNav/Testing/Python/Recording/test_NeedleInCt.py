@@ -5,6 +5,9 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from IntradiscalNavLib.Recording.NeedleInCt import findNeedleInCt
+from IntradiscalNavLib.Simulation.LumbarPhantom import buildLumbarPhantom
+from IntradiscalNavLib.Simulation.PhantomCheckScan import makeCheckScan
+from IntradiscalNavLib.Simulation.PhantomParameters import PhantomParameters
 
 SPACING = np.array([0.8, 0.8, 1.25])
 IJK_TO_RAS = np.array([[-0.8, 0, 0, 60.0], [0, -0.8, 0, 60.0], [0, 0, 1.25, -60.0], [0, 0, 0, 1]])
@@ -81,3 +84,24 @@ def test_tipInsideInjectedGasIsFound(gasRadiusMm):
     voxels[bubble] = -980.0 + 1.1 * (withNeedle - without)[bubble]
     found = findNeedleInCt(voxels.astype(np.int16), IJK_TO_RAS, tip + np.array([1.0, -0.5, 0.5]), direction)
     assert np.linalg.norm(found.tipRas - tip) < 1.5
+
+
+@pytest.fixture(scope="module")
+def phantom():
+    return buildLumbarPhantom(PhantomParameters(seed=0))
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize(("lateralDeg", "fromCenterRas"), [(54.0, (-4.0, 2.0, 0.0)), (52.0, (-2.0, 1.0, 0.0))])
+def test_tipInTheGasOfAnInjectedDiscIsFound(phantom, lateralDeg, fromCenterRas, seed):
+    """At the wall of the bubble tissue on one side hides the needle for several slices, while it goes on for 10 mm and more in the gas."""
+    lateral, tilt = np.radians([lateralDeg, 5.0])
+    direction = np.array([-np.sin(lateral) * np.cos(tilt), np.cos(lateral) * np.cos(tilt), -np.sin(tilt)])
+    tip = phantom.truth.discs["L4-L5"].centerRas + fromCenterRas
+    line = np.array([tip - 110.0 * direction, tip])
+    gasOnly = makeCheckScan(phantom, gasLevel="L4-L5", gasVolumeMl=3.0, seed=seed)
+    i, j, k = np.round(np.linalg.solve(phantom.ijkToRas, [*tip, 1.0])[:3]).astype(int)
+    assert gasOnly.voxels[k, j, i] < -800, "the tip must stand in the gas"
+    scan = makeCheckScan(phantom, needleRas=line, gasLevel="L4-L5", gasVolumeMl=3.0, seed=seed)
+    found = findNeedleInCt(scan.voxels, phantom.ijkToRas, np.add(tip, [1.0, -0.5, 0.5]), direction)
+    assert np.linalg.norm(found.tipRas - tip) < 2.0
