@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from IntradiscalNavLib.Planning.DiscGeometry import FacetJoint
-from IntradiscalNavLib.Planning.GridResampling import RasGrid, resampleToGrid
+from IntradiscalNavLib.Planning.GridResampling import RasGrid, resampleToGrid, trilinear
 from IntradiscalNavLib.Planning.NerveModel import NervePath
 from IntradiscalNavLib.Planning.PlanningParameters import PlanningParameters
 from IntradiscalNavLib.Planning.SpineAnatomy import SpineAnatomy
@@ -81,19 +81,7 @@ class DistanceField:
         ni, nj = int(count[0]), int(count[1])
         index = (base[..., 2] * nj + base[..., 1]) * ni + base[..., 0]
         flat = self.values.reshape(-1)
-        fx, fy, fz = f[..., 0], f[..., 1], f[..., 2]
-
-        def row(offset: int) -> npt.NDArray[np.float32]:
-            first = flat.take(index + offset, mode="clip")
-            result: npt.NDArray[np.float32] = first + fx * (flat.take(index + offset + 1, mode="clip") - first)
-            return result
-
-        low = row(0)
-        low += fy * (row(ni) - low)
-        high = row(ni * nj)
-        high += fy * (row(ni * nj + ni) - high)
-        result: npt.NDArray[np.float32] = low + fz * (high - low)
-        return result
+        return trilinear(flat, index, ni, nj, f[..., 0], f[..., 1], f[..., 2])
 
 
 @dataclass(frozen=True)

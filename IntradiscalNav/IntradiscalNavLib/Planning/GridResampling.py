@@ -102,3 +102,31 @@ def _interpolateAxis(array: npt.NDArray, index: FloatArray, axis: int, linear: b
     first = tap(low)
     first += weight * (tap(low + 1) - first)
     return first
+
+
+def trilinear(
+    flat: npt.NDArray[np.float32] | npt.NDArray[np.int8],
+    first: npt.NDArray[np.integer],
+    ni: int,
+    nj: int,
+    fx: npt.NDArray[np.float32],
+    fy: npt.NDArray[np.float32],
+    fz: npt.NDArray[np.float32],
+) -> npt.NDArray[np.float32]:
+    """Values between the nodes of a flattened grid, i fastest.
+
+    :param first: flat index of each cell's lowest corner; ``ni``, ``nj`` are the grid's rows and columns.
+    :param fx, fy, fz: place in the cell, 0 to 1 along i, j, k.
+    """
+
+    def row(offset: int) -> npt.NDArray[np.float32]:
+        low = flat.take(first + offset, mode="clip").astype(np.float32, copy=False)
+        result: npt.NDArray[np.float32] = low + fx * (flat.take(first + offset + 1, mode="clip") - low)
+        return result
+
+    low = row(0)
+    low += fy * (row(ni) - low)
+    high = row(ni * nj)
+    high += fy * (row(ni * nj + ni) - high)
+    result: npt.NDArray[np.float32] = low + fz * (high - low)
+    return result

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from IntradiscalNavLib.Planning.ClearanceField import UNITS_PER_MM
-from IntradiscalNavLib.Planning.GridResampling import RasGrid
+from IntradiscalNavLib.Planning.GridResampling import RasGrid, trilinear
 
 DEAD = -128
 """Value of a ray given up because it fell under the floor."""
@@ -248,16 +248,4 @@ def _interpolated(
 ) -> npt.NDArray[np.float32]:
     i, j, k = (np.clip(a, 0, limit - 1e-3).astype(np.int32) for a, limit in zip((x, y, z), last))
     fx, fy, fz = (np.clip(a - b, 0, 1).astype(np.float32) for a, b in zip((x, y, z), (i, j, k)))
-    base = (k * nj + j) * ni + i
-
-    def row(offset: int) -> npt.NDArray[np.float32]:
-        low = flat.take(base + offset, mode="clip").astype(np.float32)
-        result: npt.NDArray[np.float32] = low + fx * (flat.take(base + offset + 1, mode="clip") - low)
-        return result
-
-    low = row(0)
-    low += fy * (row(ni) - low)
-    high = row(ni * nj)
-    high += fy * (row(ni * nj + ni) - high)
-    result: npt.NDArray[np.float32] = low + fz * (high - low)
-    return result
+    return trilinear(flat, (k * nj + j) * ni + i, ni, nj, fx, fy, fz)
