@@ -60,7 +60,7 @@ class TinySpine:
         return labels
 
     def huAt(self, points: FloatArray) -> npt.NDArray[np.int16]:
-        """CT values: bone 400, soft tissue 40, air -1000, table 0."""
+        """CT values: bone 400, soft tissues: 40, air -1000, table 0."""
         labels = self.labelsAt(points)
         r, a = points[..., 0], points[..., 1]
         hu = np.full(labels.shape, -1000, np.int16)
