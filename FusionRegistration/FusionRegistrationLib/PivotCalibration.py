@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from FusionRegistrationLib.RigidTransform import FloatArray, whyNotRigid
+from FusionRegistrationLib.RigidTransform import FloatArray
+from FusionRegistrationLib.ToolPoses import usablePoses
 
 MIN_POSES = 20
 MIN_COVERAGE_DEG = 20.0
@@ -71,7 +72,7 @@ def calibratePivot(toolToReference: Sequence[npt.ArrayLike] | npt.ArrayLike, val
     :param toolToReference: (N, 4, 4) poses; poses that are not rigid or not ``valid`` are left out and counted.
     :raises ValueError: too few usable poses, or no rotation between them; the message tells what to do.
     """
-    poses, invalid = _usable(toolToReference, valid)
+    poses, invalid = usablePoses(toolToReference, valid)
     if len(poses) < MIN_POSES:
         raise ValueError(
             f"Only {len(poses)} usable poses were collected ({invalid} invalid); swing the tool for longer, at least {MIN_POSES} poses."
@@ -102,20 +103,6 @@ def calibratePivot(toolToReference: Sequence[npt.ArrayLike] | npt.ArrayLike, val
     return PivotCalibration(
         tip, pivot, rmsMm, tipSdMm, coverage, int(kept.sum()), invalid, rejected, _hint(rmsMm, coverage, rejected, len(poses))
     )
-
-
-def _usable(toolToReference: Sequence[npt.ArrayLike] | npt.ArrayLike, valid: Sequence[bool] | None) -> tuple[FloatArray, int]:
-    poses = np.asarray(toolToReference, float).reshape(-1, 4, 4)
-    flags = np.ones(len(poses), bool) if valid is None else np.asarray(valid, bool)
-    if len(flags) != len(poses):
-        raise ValueError(f"{len(flags)} validity flags were given for {len(poses)} poses.")
-    good = np.array([bool(f) and not whyNotRigid(p) for p, f in zip(poses, flags)], bool)
-    # A stalled tracker repeats its last pose: repeats carry no information and feign precision.
-    kept = poses[good]
-    if len(kept) > 1:
-        fresh = np.append(True, np.abs(np.diff(kept.reshape(len(kept), -1), axis=0)).max(axis=1) > 0)
-        kept = kept[fresh]
-    return kept, int(len(poses) - len(kept))
 
 
 def _solve(rotations: FloatArray, translations: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from FusionRegistrationLib.RigidTransform import FloatArray, rigidFrom, whyNotRigid
+from FusionRegistrationLib.RigidTransform import FloatArray, rigidFrom
+from FusionRegistrationLib.ToolPoses import usablePoses
 
 MIN_POSES = 20
 MIN_SPIN_DEG = 60.0
@@ -48,11 +49,8 @@ def calibrateSpin(
     :param towardsTipInTool: rough direction from hub to tip in the tool's frame, e.g. the tip of the pivot calibration; gives the sign.
     :raises ValueError: too few usable poses or too little rotation; the message tells what to do.
     """
-    poses = np.asarray(toolToReference, float).reshape(-1, 4, 4)
-    flags = np.ones(len(poses), bool) if valid is None else np.asarray(valid, bool)
-    usable = np.array([bool(f) and not whyNotRigid(p) for p, f in zip(poses, flags)], bool)
-    rotations = poses[usable, :3, :3]
-    invalid = int(len(poses) - len(rotations))
+    poses, invalid = usablePoses(toolToReference, valid)
+    rotations = poses[:, :3, :3]
     if len(rotations) < MIN_POSES:
         raise ValueError(
             f"Only {len(rotations)} usable poses were collected ({invalid} invalid); spin the tool for longer, at least {MIN_POSES}."

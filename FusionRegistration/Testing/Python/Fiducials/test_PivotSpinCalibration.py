@@ -119,6 +119,14 @@ def test_findsTheShaft():
     assert np.degrees(np.arccos(calibrateSpin(spin(), -AXIS).axisInTool @ -AXIS)) < 0.15
 
 
+def test_repeatedPosesOfASpinDontFeignPrecision():
+    found, repeated = calibrateSpin(spin(), AXIS), calibrateSpin(np.repeat(spin(), 20, axis=0), AXIS)
+    assert repeated.usedPoses == found.usedPoses
+    assert repeated.axisSdDeg == pytest.approx(found.axisSdDeg)
+    with pytest.raises(ValueError, match="flags"):
+        calibrateSpin(spin(), AXIS, [True])
+
+
 def test_spinOutliersAreKeptOut():
     poses = spin()
     random = np.random.default_rng(3)
