@@ -2,43 +2,12 @@
 
 import numpy as np
 import vtk
-from vtk.util import numpy_support
+
+from IntradiscalNavLib.Views.LabelSurface import addSurfaceModel, maskSurface
 
 BONE_COLOR = (0.93, 0.87, 0.72)
 ROOT_COLOR = (0.94, 0.89, 0.26)
 DURA_COLOR = (0.35, 0.70, 0.90)
-
-
-def maskSurface(mask, ijkToRas):
-    """vtkPolyData in RAS of a mask (k, j, i): smoothed and decimated, so that slices can cut it 30 times a second."""
-    index = np.argwhere(mask)
-    low, high = np.maximum(index.min(axis=0) - 1, 0), index.max(axis=0) + 2
-    crop = np.pad(mask[tuple(slice(int(a), int(b)) for a, b in zip(low, high))], 1)
-    image = vtk.vtkImageData()
-    image.SetDimensions(crop.shape[::-1])
-    image.GetPointData().SetScalars(numpy_support.numpy_to_vtk(crop.astype(np.uint8).ravel() * 100, deep=True))
-    toRas = np.array(ijkToRas, float)
-    toRas[:3, 3] += toRas[:3, :3] @ (low[::-1] - 1.0)
-    transform = vtk.vtkTransform()
-    transform.SetMatrix(toRas.ravel().tolist())
-    contour = vtk.vtkFlyingEdges3D()
-    contour.SetInputData(image)
-    contour.SetValue(0, 50)
-    smooth = vtk.vtkWindowedSincPolyDataFilter()
-    smooth.SetInputConnection(contour.GetOutputPort())
-    smooth.SetPassBand(0.08)
-    smooth.NormalizeCoordinatesOn()
-    reduce = vtk.vtkQuadricDecimation()
-    reduce.SetInputConnection(smooth.GetOutputPort())
-    reduce.SetTargetReduction(0.7)
-    move = vtk.vtkTransformPolyDataFilter()
-    move.SetInputConnection(reduce.GetOutputPort())
-    move.SetTransform(transform)
-    normals = vtk.vtkPolyDataNormals()
-    normals.SetInputConnection(move.GetOutputPort())
-    normals.SplittingOff()
-    normals.Update()
-    return normals.GetOutput()
 
 
 def nerveSurface(nerve):
@@ -68,7 +37,7 @@ def addAnatomyModels(scene, anatomy):
             surfaces.append(
                 (
                     anatomy.structures[value].name or f"vertebra {value}",
-                    lambda mask=mask: maskSurface(mask, anatomy.ijkToRas),
+                    lambda mask=mask: maskSurface(mask, anatomy.ijkToRas, targetReduction=0.7),
                     BONE_COLOR,
                     1.0,
                 )
@@ -80,10 +49,6 @@ def addAnatomyModels(scene, anatomy):
     for name, surface, color, opacity in surfaces:
         node = scene.GetFirstNodeByName(name)
         if node is None or not node.IsA("vtkMRMLModelNode"):
-            node = scene.AddNewNodeByClass("vtkMRMLModelNode", name)
-            node.SetAndObservePolyData(surface())
-            node.CreateDefaultDisplayNodes()
-            node.GetDisplayNode().SetColor(*color)
-            node.GetDisplayNode().SetOpacity(opacity)
+            node = addSurfaceModel(scene, name, surface(), color, opacity)
         models.append(AnatomyModel(node, color, opacity))
     return tuple(models)

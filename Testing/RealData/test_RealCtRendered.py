@@ -8,7 +8,6 @@ import slicer
 from scipy.ndimage import map_coordinates
 
 from FusionRegistrationLib.RigidTransform import transformPoints
-from IntradiscalNavHeadless.LabelSurfaces import addSurfaceModel, surfaceOfMask
 from IntradiscalNavHeadless.PlanInput import PlanCase, loadAnatomy, readSegmentation
 from IntradiscalNavHeadless.RenderingProbe import whyNoRendering
 from IntradiscalNavHeadless.SceneHost import startHost
@@ -20,6 +19,7 @@ from IntradiscalNavLib.Planning.PlanningParameters import PlanningParameters
 from IntradiscalNavLib.Planning.PlanTrajectories import planTrajectories
 from IntradiscalNavLib.Views import NavigationLayout as Layout
 from IntradiscalNavLib.Views.GuidanceSession import GuidanceSession
+from IntradiscalNavLib.Views.LabelSurface import addSurfaceModel, maskSurface
 from IntradiscalNavLib.Views.NavigationViews import AnatomyModel
 
 pytestmark = [pytest.mark.realdata, pytest.mark.rendering]
@@ -51,7 +51,7 @@ class RenderedCase:
         bare = readSegmentation(folder / "vertebrae_L1-S1_totalseg.nii.gz")
         models = []
         for value in np.unique(bare.labels)[1:]:
-            surface = surfaceOfMask(bare.labels == value, bare.ijkToRas)
+            surface = maskSurface(bare.labels == value, bare.ijkToRas)
             models.append(AnatomyModel(addSurfaceModel(host.scene, f"vertebra {value}", surface, BONE), BONE))
         frame = pathFrame(self.path.entryRas, self.path.targetRas)
         needle = host.scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "NeedleToReference")

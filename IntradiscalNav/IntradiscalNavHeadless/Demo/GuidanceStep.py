@@ -12,7 +12,6 @@ from FusionRegistrationLib.RigidFit import RigidFit
 from IntradiscalNavHeadless.Demo.DemoRun import DemoRun
 from IntradiscalNavHeadless.Demo.LiveStream import LiveStream
 from IntradiscalNavHeadless.Demo.PatientStep import ImportedCt
-from IntradiscalNavHeadless.LabelSurfaces import addSurfaceModel, surfaceOfMask
 from IntradiscalNavLib.Guidance.ActiveNeedle import NeedlePlan
 from IntradiscalNavLib.Guidance.Guidance import NeedleShape
 from IntradiscalNavLib.Guidance.GuidancePhase import GuidancePhase
@@ -25,6 +24,7 @@ from IntradiscalNavLib.Planning.Trajectory import Trajectory
 from IntradiscalNavLib.Streaming.OpenIGTLinkMessages import OpenIGTLinkMessage
 from IntradiscalNavLib.Streaming.SceneStream import SceneUpdate
 from IntradiscalNavLib.Views.GuidanceSession import GuidanceSession
+from IntradiscalNavLib.Views.LabelSurface import addSurfaceModel, maskSurface
 from IntradiscalNavLib.Views.NavigationViews import AnatomyModel
 from IntradiscalNavLib.Views.SessionState import SessionEvent, SessionState
 
@@ -74,7 +74,7 @@ def anatomyModels(run: DemoRun, anatomy: SpineAnatomy, ct: ImportedCt) -> tuple[
     models = []
     for value, name in ct.labelNames.items():
         if name.startswith(("vertebrae", "sacrum", "hip")):
-            surface = surfaceOfMask(ct.labels == value, ct.series.ijkToRas)
+            surface = maskSurface(ct.labels == value, ct.series.ijkToRas)
             models.append(AnatomyModel(addSurfaceModel(run.scene, name, surface, BONE_COLOR), BONE_COLOR))
     for nerve in anatomy.nerves:
         kind = "dura" if nerve.kind == "dura" else "root"

@@ -12,9 +12,9 @@ import numpy.typing as npt
 from IntradiscalNavHeadless.Demo.CaseLog import scannerNow
 from IntradiscalNavHeadless.Demo.DemoRun import DemoRun
 from IntradiscalNavHeadless.DicomSeries import DicomSeries, addDicomVolume, listDicomSeries, readDicomSeries
-from IntradiscalNavHeadless.LabelSurfaces import addSurfaceModel, surfaceOfMask
 from IntradiscalNavLib.Recording.TissueModel import TISSUE_ATTRIBUTE
 from IntradiscalNavLib.Simulation.PhantomDicom import CtScan, writeDicomSeries, writeLocalizer
+from IntradiscalNavLib.Views.LabelSurface import addSurfaceModel, maskSurface
 
 SEGMENTED = ("vertebra", "sacrum", "hip", "kidney", "aorta", "vena", "artery", "colon", "bowel", "autochthon", "iliopsoas", "skin")
 """Structures that a segmentation program finds in a CT. Roots, dura and discs are left out: planning has to model them."""
@@ -61,7 +61,7 @@ def addSkinModel(run: DemoRun, series: DicomSeries) -> Any:
     regions, count = label(binary_opening(coarse, iterations=2))
     body = regions == 1 + int(np.argmax(np.bincount(regions.ravel(), minlength=count + 1)[1:]))
     body = np.stack([binary_fill_holes(plane) for plane in body])
-    model = addSurfaceModel(run.scene, "Skin", surfaceOfMask(body, series.ijkToRas @ np.diag([3.0, 3.0, 2.0, 1.0])), (0.9, 0.75, 0.65))
+    model = addSurfaceModel(run.scene, "Skin", maskSurface(body, series.ijkToRas @ np.diag([3.0, 3.0, 2.0, 1.0])), (0.9, 0.75, 0.65))
     model.SetAttribute(TISSUE_ATTRIBUTE, "skin")
     model.GetDisplayNode().SetVisibility(False)
     return model

@@ -12,6 +12,7 @@ from FusionRegistrationLib.RigidTransform import FloatArray
 from IntradiscalNavLib.Guidance.Guidance import NeedleShape
 from IntradiscalNavLib.Guidance.TipUncertainty import TipUncertainty
 from IntradiscalNavLib.Views.DisplayNodes import Color, addDisplay, makeNode, setMatrix
+from IntradiscalNavLib.Views.LabelSurface import maskSurface
 
 
 def needlePolyData(shape: NeedleShape, hubLengthMm: float = 18.0, hubDiameterMm: float = 6.0) -> Any:
@@ -158,53 +159,12 @@ def labelModels(
 
     :raises ValueError: when a value has no voxels.
     """
-    import vtk
-    from vtkmodules.util.numpy_support import numpy_to_vtk
-
     array = np.asarray(labels)
     nodes: dict[int, Any] = {}
     for value, name in names.items():
-        places = np.argwhere(array == value)
-        if not len(places):
+        surface = maskSurface(array == value, ijkToRas, mostTriangles=triangles)
+        if not surface.GetNumberOfPolys():
             raise ValueError(f"Label {value} ({name}) has no voxels. Segment it again or leave it out.")
-        lower, upper = np.maximum(places.min(axis=0) - 2, 0), places.max(axis=0) + 3
-        part = np.pad(array[lower[0] : upper[0], lower[1] : upper[1], lower[2] : upper[2]] == value, 1).astype(np.uint8)
-        image = vtk.vtkImageData()
-        image.SetDimensions(*part.shape[::-1])
-        image.GetPointData().SetScalars(numpy_to_vtk(part.ravel(), deep=1))
-        surface = vtk.vtkDiscreteFlyingEdges3D()
-        surface.SetInputData(image)
-        surface.SetValue(0, 1)
-        smooth = vtk.vtkWindowedSincPolyDataFilter()
-        smooth.SetInputConnection(surface.GetOutputPort())
-        smooth.SetNumberOfIterations(20)
-        smooth.SetPassBand(0.05)
-        smooth.NormalizeCoordinatesOn()
-        smooth.Update()
-        share = 1.0 - min(1.0, triangles / max(smooth.GetOutput().GetNumberOfPolys(), 1))
-        decimate = vtk.vtkQuadricDecimation()
-        decimate.SetInputConnection(smooth.GetOutputPort())
-        decimate.SetTargetReduction(share)
-        toRas = np.asarray(ijkToRas, float) @ _shift(lower[::-1] - 1)
-        transform = vtk.vtkTransform()
-        matrix = vtk.vtkMatrix4x4()
-        matrix.DeepCopy(toRas.ravel().tolist())
-        transform.SetMatrix(matrix)
-        placed = vtk.vtkTransformPolyDataFilter()
-        placed.SetTransform(transform)
-        placed.SetInputConnection((decimate if share > 0 else smooth).GetOutputPort())
-        normals = vtk.vtkPolyDataNormals()
-        normals.SetInputConnection(placed.GetOutputPort())
-        normals.AutoOrientNormalsOn()
-        normals.SplittingOff()
-        normals.Update()
-        node = scene.AddNewNodeByClass("vtkMRMLModelNode", name)
-        node.SetAndObservePolyData(normals.GetOutput())
-        nodes[value] = node
+        nodes[value] = scene.AddNewNodeByClass("vtkMRMLModelNode", name)
+        nodes[value].SetAndObservePolyData(surface)
     return nodes
-
-
-def _shift(offset: npt.NDArray[np.int_]) -> FloatArray:
-    matrix = np.eye(4)
-    matrix[:3, 3] = offset
-    return matrix

@@ -7,12 +7,12 @@ import pytest
 import slicer
 import vtk
 
-from IntradiscalNavHeadless.LabelSurfaces import addSurfaceModel, surfaceOfMask
 from IntradiscalNavHeadless.SceneHost import startHost
 from IntradiscalNavLib.Recording.RecordFormat import ImageRecord, PoseRecord, PoseValidity
 from IntradiscalNavLib.Recording.SceneDocuments import DocumentRole, readTable, storeDocument, storeTable
 from IntradiscalNavLib.Recording.SequenceExport import exportToSequences
 from IntradiscalNavLib.Recording.TissueModel import TISSUE_ATTRIBUTE, findTissueModel
+from IntradiscalNavLib.Views.LabelSurface import addSurfaceModel, maskSurface
 from ProcedureLogLib.LogTable import TABLE_COLUMNS, eventsFromRows
 from ProcedureLogLib.LogTable import rows as logRows
 from ProcedureLogLib.ProcedureEvent import EventKind
@@ -54,7 +54,7 @@ def fill(host, folder):
         balls.AddControlPoint(*rng.normal(size=3) * 100, f"M{number}")
     mask = np.zeros((12, 14, 16), bool)
     mask[3:9, 4:10, 5:12] = True
-    skin = addSurfaceModel(scene, "Skin", surfaceOfMask(mask, oblique), (0.9, 0.7, 0.6), 0.4)
+    skin = addSurfaceModel(scene, "Skin", maskSurface(mask, oblique), (0.9, 0.7, 0.6), 0.4)
     skin.SetAttribute(TISSUE_ATTRIBUTE, "skin")
     skin.GetDisplayNode().SetVisibility(False)
     storeDocument(scene, DocumentRole.REGISTRATION, {"freMm": 0.1 + 0.2, "fromToTo": matrix.tolist(), "predictedTre": {}})

@@ -1,4 +1,4 @@
-"""Surface models of labelled structures, in RAS, for the views."""
+"""Surfaces of labelled structures in RAS, and their models in the scene."""
 
 from __future__ import annotations
 
@@ -8,8 +8,16 @@ import numpy as np
 import numpy.typing as npt
 
 
-def surfaceOfMask(mask: npt.NDArray[np.bool_], ijkToRas: npt.ArrayLike, smoothingIterations: int = 20, targetReduction: float = 0.6) -> Any:
-    """vtkPolyData of a mask (k, j, i): contour, windowed-sinc smoothing, decimation; normals outward. Empty mask gives an empty surface."""
+def maskSurface(
+    mask: npt.NDArray[np.bool_], ijkToRas: npt.ArrayLike, *, targetReduction: float = 0.6, mostTriangles: int | None = None
+) -> Any:
+    """vtkPolyData in RAS of a mask (k, j, i): contour, windowed-sinc smoothing, decimation; normals outward.
+
+    An empty mask gives an empty surface.
+
+    :param targetReduction: share of the triangles to leave out.
+    :param mostTriangles: reduce to this number instead, and not at all where there are fewer.
+    """
     import vtk
     from vtkmodules.util.numpy_support import numpy_to_vtk
 
@@ -17,9 +25,8 @@ def surfaceOfMask(mask: npt.NDArray[np.bool_], ijkToRas: npt.ArrayLike, smoothin
     result = vtk.vtkPolyData()
     if not len(index):
         return result
-    low = np.maximum(index.min(axis=0) - 2, 0)
-    high = np.minimum(index.max(axis=0) + 3, mask.shape)
-    crop = np.pad(mask[tuple(slice(int(a), int(b)) for a, b in zip(low, high))], 1)
+    low, high = index.min(axis=0), index.max(axis=0) + 1
+    crop = np.pad(mask[tuple(slice(int(a), int(b)) for a, b in zip(low, high))], 2)
     image = vtk.vtkImageData()
     image.SetDimensions(crop.shape[::-1])
     image.GetPointData().SetScalars(numpy_to_vtk(crop.astype(np.uint8).ravel() * 100, deep=True))
@@ -28,25 +35,28 @@ def surfaceOfMask(mask: npt.NDArray[np.bool_], ijkToRas: npt.ArrayLike, smoothin
     contour.SetValue(0, 50)
     smooth = vtk.vtkWindowedSincPolyDataFilter()
     smooth.SetInputConnection(contour.GetOutputPort())
-    smooth.SetNumberOfIterations(smoothingIterations)
+    smooth.SetNumberOfIterations(20)
     smooth.SetPassBand(0.08)
     smooth.NonManifoldSmoothingOn()
     smooth.NormalizeCoordinatesOn()
+    if mostTriangles is not None:
+        smooth.Update()
+        targetReduction = 1.0 - min(1.0, mostTriangles / max(smooth.GetOutput().GetNumberOfPolys(), 1))
     reduce = vtk.vtkQuadricDecimation()
     reduce.SetInputConnection(smooth.GetOutputPort())
     reduce.SetTargetReduction(targetReduction)
-    toRas = np.asarray(ijkToRas, float).copy()
-    toRas[:3, 3] = toRas[:3, :3] @ (low[::-1] - 1.0) + toRas[:3, 3]
+    toRas = np.array(ijkToRas, float)
+    toRas[:3, 3] += toRas[:3, :3] @ (low[::-1] - 2.0)
     transform = vtk.vtkTransform()
     transform.SetMatrix(toRas.ravel().tolist())
     move = vtk.vtkTransformPolyDataFilter()
-    move.SetInputConnection(reduce.GetOutputPort())
+    move.SetInputConnection((reduce if targetReduction > 0 else smooth).GetOutputPort())
     move.SetTransform(transform)
     normals = vtk.vtkPolyDataNormals()
     normals.SetInputConnection(move.GetOutputPort())
     normals.SplittingOff()
     normals.Update()
-    result.DeepCopy(normals.GetOutput())
+    result.ShallowCopy(normals.GetOutput())
     return result
 
 
