@@ -15,6 +15,7 @@ import time
 
 import numpy as np
 
+from IntradiscalNavLib.Simulation.DamagedStream import damagedStream
 from IntradiscalNavLib.Streaming.OpenIGTLinkCodec import MessageReader, encodeMessage
 from IntradiscalNavLib.Streaming.OpenIGTLinkMessages import (
     ImageMessage,
@@ -47,30 +48,6 @@ def templates() -> list[bytes]:
     return [encodeMessage(message, version) for message in messages for version in (1, 2)]
 
 
-def damaged(rng: np.random.Generator, good: bytes) -> bytes:
-    """One to three random damages."""
-    data = bytearray(good)
-    for _ in range(int(rng.integers(1, 4))):
-        kind, position = int(rng.integers(0, 7)), int(rng.integers(0, max(1, len(data))))
-        if not data:
-            break
-        if kind == 0:
-            data[position] ^= 1 << int(rng.integers(0, 8))
-        elif kind == 1:
-            data[position : position + 8] = rng.bytes(8)
-        elif kind == 2:
-            del data[position : position + int(rng.integers(1, 70))]
-        elif kind == 3:
-            data[position:position] = rng.bytes(int(rng.integers(1, 70)))
-        elif kind == 4:
-            data[42:50] = int(rng.integers(0, 2**63)).to_bytes(8, "big")
-        elif kind == 5:
-            data[position:position] = data[max(0, position - 60) : position]
-        else:
-            data = bytearray(rng.bytes(int(rng.integers(1, 120))))
-    return bytes(data)
-
-
 def isTrue(message: OpenIGTLinkMessage) -> bool:
     """Whether a message that came out carries the numbers that went in."""
     if isinstance(message, TransformMessage):
@@ -97,7 +74,7 @@ def main() -> None:
     begin = time.perf_counter()
     report = max(1, options.messages // 10)
     for number in range(options.messages):
-        stream = damaged(rng, good[number % len(good)]) if number % 5 else good[number % len(good)]
+        stream = damagedStream(rng, good[number % len(good)]) if number % 5 else good[number % len(good)]
         for message in reader.feed(stream):
             accepted += 1
             wrong += not isTrue(message)

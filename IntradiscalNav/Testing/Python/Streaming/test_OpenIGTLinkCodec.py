@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from IntradiscalNavLib.Simulation.DamagedStream import damagedStream
 from IntradiscalNavLib.Streaming.Crc64 import crc64, numpyCrc64
 from IntradiscalNavLib.Streaming.OpenIGTLinkCodec import HEADER_BYTES, MessageReader, encodeMessage, readAll
 from IntradiscalNavLib.Streaming.OpenIGTLinkMessages import (
@@ -312,29 +313,6 @@ def testGarbageInAKeepAliveIsNoError():
     data = struct.pack(">H12s20sIIQQ", 1, b"STATUS", b"", 0, 0, len(body), crc64(body)) + body
     (message,) = readAll(data)
     assert message.code == 1
-
-
-def damagedStream(rng, template):
-    """One random damage of a good stream: bits, bytes, cuts, doublings, foreign bytes."""
-    data = bytearray(template)
-    for _ in range(rng.integers(1, 4)):
-        kind = rng.integers(0, 6)
-        position = int(rng.integers(0, len(data)))
-        if kind == 0:
-            data[position] ^= 1 << int(rng.integers(0, 8))
-        elif kind == 1:
-            data[position : position + 8] = rng.bytes(8)
-        elif kind == 2:
-            del data[position : position + int(rng.integers(1, 70))]
-        elif kind == 3:
-            data[position:position] = rng.bytes(int(rng.integers(1, 70)))
-        elif kind == 4:
-            data[position : position + 2] = b"\xff\xff"
-        else:
-            data[position:position] = data[max(0, position - 60) : position]
-        if not data:
-            data = bytearray(template)
-    return bytes(data)
 
 
 def testTenThousandDamagedMessagesNeitherCrashNorPassAsGood():
