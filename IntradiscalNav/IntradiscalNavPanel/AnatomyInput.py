@@ -52,14 +52,46 @@ def _colorNames(labelMap, labels):
     return known or None
 
 
-def anatomyOf(ctVolume, segmentation):
+def anatomyOf(ctVolume, segmentation, endplates=None, level=""):
     """SpineAnatomy of the nodes.
 
-    :raises ValueError: no vertebra, no skin, or grids that don't fit, naming the remedy
+    :param segmentation: segmentation or label map; None takes bone and skin from the CT and the disc from `endplates`
+    :param endplates: point list whose first two points lie on the upper and the lower endplate of the disc `level`, in either order
+    :raises ValueError: no vertebra, no skin, points that can't be a disc, or grids that don't fit, naming the remedy
     """
+    from IntradiscalNavLib.Planning.HuAnatomy import anatomyFromHu
     from IntradiscalNavLib.Planning.SpineAnatomy import anatomyFromLabels
 
-    labels, ijkToRas, names = labelsOf(segmentation, ctVolume)
     voxels, ctIjkToRas = slicer.util.arrayFromVolume(ctVolume), ijkToRasOf(ctVolume)
+    position = patientPositionOf(ctVolume)
+    if segmentation is None:
+        points = slicer.util.arrayFromMarkupsControlPoints(endplates, world=True)[:2]
+        upper, lower = sorted(points, key=lambda point: -point[2])
+        return anatomyFromHu(voxels, ctIjkToRas, upper, lower, level, patientPosition=position)
+    labels, ijkToRas, names = labelsOf(segmentation, ctVolume)
     sameGrid = voxels.shape == labels.shape and np.allclose(ctIjkToRas, ijkToRas, atol=1e-4)
-    return anatomyFromLabels(labels, ijkToRas, names, ctHu=voxels, ctIjkToRas=None if sameGrid else ctIjkToRas)
+    return anatomyFromLabels(labels, ijkToRas, names, ctHu=voxels, ctIjkToRas=None if sameGrid else ctIjkToRas, patientPosition=position)
+
+
+def patientPositionOf(ctVolume):
+    """DICOM Patient Position (HFP, HFS, …) of a volume that came from Slicer's DICOM database; empty where it isn't known."""
+    instances = (ctVolume.GetAttribute("DICOM.instanceUIDs") or "").split()
+    database = getattr(slicer, "dicomDatabase", None)
+    if not instances or database is None:
+        return ""
+    return (database.instanceValue(instances[0], "0018,5100") or "").strip()
+
+
+def anatomyKey(ctVolume, segmentation, endplates=None, level=""):
+    """Changes when the anatomy has to be worked out anew: with the voxels and their place, not with names, colors or storage."""
+    return (_contentKey(ctVolume), _contentKey(segmentation) if segmentation is not None else (_pointsKey(endplates), level))
+
+
+def _contentKey(node):
+    if node.IsA("vtkMRMLSegmentationNode"):
+        return node.GetID(), node.GetSegmentation().GetMTime()
+    return node.GetID(), node.GetImageData().GetMTime() if node.GetImageData() is not None else 0, ijkToRasOf(node).tobytes()
+
+
+def _pointsKey(points):
+    return points.GetID(), slicer.util.arrayFromMarkupsControlPoints(points, world=True)[:2].tobytes()

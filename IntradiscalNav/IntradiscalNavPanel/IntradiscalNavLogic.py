@@ -16,9 +16,11 @@ from .CaseKeeping import CaseKeeping
 from .CaseReviewing import CaseReviewing
 from .Guiding import Guiding
 from .IntradiscalNavParameterNode import IntradiscalNavParameterNode
+from .LevelCheck import LevelCheck
 from .NavigationRules import NavigationAction, whyNot
 from .PathPlanning import PathPlanning
 from .PatientSensing import patientSensor
+from .PlannedPaths import PlannedPaths
 from .StreamConnection import StreamConnection
 
 
@@ -39,6 +41,8 @@ class IntradiscalNavLogic(PathPlanning, Guiding, CaseKeeping, ScriptedLoadableMo
         self.rehearsal = None
         self.rehearsalParameters = None
         """PhantomParameters of the patient of the next rehearsal; None for the standard one."""
+        self.paths = PlannedPaths(self)
+        self.level = LevelCheck(self)
         self.layoutHost = None
         """Shows the navigation views: an object with `showLayout()`, `attachNumbers(views)` and `capture(state)`, which gives all views as
         one picture (rows, columns, 3); the panel sets itself here."""
@@ -283,7 +287,7 @@ class IntradiscalNavLogic(PathPlanning, Guiding, CaseKeeping, ScriptedLoadableMo
             Workflow.connectStep(self.connection),
             Workflow.calibrateStep(self.connection),
             Workflow.registerStep(self.registration.verdict(self.registration.getParameterNode(), self.doubtReasons())),
-            Workflow.planStep(parameterNode.path, self.shownTrajectory(parameterNode)),
+            Workflow.planStep(parameterNode.path, self.shownTrajectory(parameterNode), self.planDoubt(parameterNode)),
             navigate,
             Workflow.logStep(eventCount),
             review,

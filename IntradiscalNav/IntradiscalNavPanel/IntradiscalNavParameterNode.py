@@ -4,7 +4,13 @@ import enum
 import pathlib
 from typing import Annotated, Union
 
-from slicer import vtkMRMLLabelMapVolumeNode, vtkMRMLMarkupsLineNode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
+from slicer import (
+    vtkMRMLLabelMapVolumeNode,
+    vtkMRMLMarkupsFiducialNode,
+    vtkMRMLMarkupsLineNode,
+    vtkMRMLScalarVolumeNode,
+    vtkMRMLSegmentationNode,
+)
 from slicer.i18n import tr as _
 from slicer.parameterNodeWrapper import Default, WithinRange, parameterNodeWrapper, parameterPack
 
@@ -99,8 +105,12 @@ class IntradiscalNavParameterNode:
     connection: where PlusServer runs, and its device-set configuration with the calibrations
     ctVolume: CT of the patient
     segmentation: vertebrae and organs, as a segmentation or a label map
+    endplates: without a segmentation, one point on each endplate of the disc
     plan: disc, side, needle (mm), hard limits (mm, deg)
-    path: the planned path, entry first
+    confirmedLevel: level and nodes that the operator confirmed, empty before
+    path: the active path, entry first
+    showAllPaths: whether the other paths are seen beside it
+    planFolder: folder that the written plan goes to
     navigation: share of ultrasound in the fusion view, curtain, sound, smoothing of the needle (s), recording
     caseFolder: folder of the recording, the scene and its automatic copies
     keeping: automatic copies and their interval (s); what of the recording goes into the saved scene, thinned out to a rate (Hz)
@@ -112,8 +122,12 @@ class IntradiscalNavParameterNode:
     ctVolume: vtkMRMLScalarVolumeNode
     # not the | of types: Slicer 5.12 compares with typing.Union
     segmentation: Union[vtkMRMLSegmentationNode, vtkMRMLLabelMapVolumeNode, None]  # noqa: UP007
+    endplates: vtkMRMLMarkupsFiducialNode
     plan: PlanPack
+    confirmedLevel: str
     path: vtkMRMLMarkupsLineNode
+    showAllPaths: bool = True
+    planFolder: pathlib.Path
     navigation: NavigationPack
     caseFolder: pathlib.Path
     keeping: KeepingPack

@@ -67,7 +67,12 @@ def _whyNotLoadDeviceSet(logic, parameterNode):
 def _whyNotPlan(logic, parameterNode):
     if parameterNode.ctVolume is None:
         return _("Choose the CT first.")
-    return "" if parameterNode.segmentation is not None else _("Choose a segmentation of the vertebrae first.")
+    if parameterNode.segmentation is not None:
+        return ""
+    points = parameterNode.endplates
+    if points is not None and points.GetNumberOfDefinedControlPoints() >= 2:
+        return ""
+    return _("Choose a segmentation of the vertebrae first, or put one point on each endplate of the disc.")
 
 
 def _whyNotOtherPath(logic, parameterNode):

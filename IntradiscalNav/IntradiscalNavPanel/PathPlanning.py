@@ -1,33 +1,53 @@
-"""The part of the logic that plans: anatomy out of nodes, paths into a line node and back."""
+"""The part of the logic that plans: anatomy out of nodes, limits, paths into the book and one of them into `path`."""
 
 import dataclasses
 
-import numpy as np
-import slicer
 from slicer.i18n import tr as _
 
-from .AnatomyInput import anatomyOf
+from .AnatomyInput import anatomyKey, anatomyOf
 from .NavigationRules import NavigationAction
-from .NeedlePaths import NAME_ATTRIBUTE, PATH_ATTRIBUTE
-
-SAME_POINT_MM = 0.05
-"""A line node whose ends are this near to a planned path still shows it."""
+from .PathTexts import trajectoryText
 
 
 class PathPlanning:
-    """Mixed into the logic, which holds `trajectories` (the planned paths, best first) and the registration."""
+    """Mixed into the logic, which holds `paths` (PlannedPaths) and the registration."""
 
     def _resetPlanning(self):
-        self.trajectories = ()
         self._anatomy = self._anatomyKey = None
+        self.paths.reset()
+
+    @property
+    def trajectories(self):
+        """The Trajectories of the book, in its order."""
+        return tuple(entry.trajectory for entry in self.paths.book.entries)
 
     def anatomy(self, parameterNode):
-        """SpineAnatomy of CT and segmentation, worked out once per pair of nodes."""
-        ct, segmentation = parameterNode.ctVolume, parameterNode.segmentation
-        key = (ct.GetID(), ct.GetMTime(), segmentation.GetID(), segmentation.GetMTime())
-        if key != self._anatomyKey:
-            self._anatomy, self._anatomyKey = anatomyOf(ct, segmentation), key
-        return self._anatomy
+        """SpineAnatomy of CT and segmentation (or endplates), worked out once as long as they don't change.
+
+        :raises ValueError: when nothing is chosen, or the anatomy can't be found in it
+        """
+        self._require(parameterNode, NavigationAction.Plan)
+        found = self.knownAnatomy(parameterNode)
+        if found is None:
+            found = anatomyOf(*self._anatomyNodes(parameterNode))
+            # The key afterwards: reading a segmentation may make it add a representation of itself.
+            self._anatomy, self._anatomyKey = found, anatomyKey(*self._anatomyNodes(parameterNode))
+        return found
+
+    def knownAnatomy(self, parameterNode):
+        """The SpineAnatomy if it was worked out already and still holds, else None; takes no time."""
+        if self._anatomy is None or self.whyNot(parameterNode, NavigationAction.Plan):
+            return None
+        return self._anatomy if anatomyKey(*self._anatomyNodes(parameterNode)) == self._anatomyKey else None
+
+    @property
+    def anatomyKey(self):
+        """Changes whenever the anatomy was worked out anew; None before."""
+        return self._anatomyKey
+
+    @staticmethod
+    def _anatomyNodes(parameterNode):
+        return parameterNode.ctVolume, parameterNode.segmentation, parameterNode.endplates, parameterNode.plan.level.value
 
     def planningParameters(self, parameterNode):
         from IntradiscalNavLib.Planning.PlanningParameters import PlanningParameters
@@ -36,74 +56,66 @@ class PathPlanning:
         names = ("needleLengthMm", "rootMarginMm", "duraMarginMm", "minInclinationDeg", "maxInclinationDeg", "maxTiltDeg")
         return dataclasses.replace(PlanningParameters(), **{name: getattr(chosen, name) for name in names})
 
+    def registrationUncertainty(self):
+        """RegistrationUncertainty of the accepted fit; None until there is one (the planner's assumption stands in)."""
+        from IntradiscalNavLib.Planning.ViolationProbability import RegistrationUncertainty
+
+        fit = self.registrationFit()
+        if fit is None:
+            return None
+        return RegistrationUncertainty(getattr(fit, "centerTo", getattr(fit, "centreRas", None)), fit.covariance)
+
+    def planBasis(self, parameterNode):
+        """What the numbers of the paths rest on, as plain values that can be stored and compared."""
+        uncertainty = self.registrationUncertainty()
+        nodes = (parameterNode.ctVolume, parameterNode.segmentation or parameterNode.endplates)
+        return {
+            "parameters": self.planningParameters(parameterNode).toDict(),
+            "registration": None if uncertainty is None else [list(map(float, uncertainty.centerRas)), uncertainty.covariance.tolist()],
+            "nodes": [node.GetID() if node is not None else None for node in nodes],
+        }
+
     def plan(self, parameterNode):
         """Plan paths to the disc and show the best one as `path`; returns the TrajectoryPlan.
 
-        :raises ValueError: when no path is legal, saying which limit fails and by how much
+        When no path is legal the nearest one is offered, marked illegal, and `paths.message` says which limit fails and by how much.
+
+        :raises ValueError: when nothing can be planned at all, saying why
         """
         from IntradiscalNavLib.Planning.PlanTrajectories import planTrajectories
-        from IntradiscalNavLib.Planning.ViolationProbability import RegistrationUncertainty
 
         self._require(parameterNode, NavigationAction.Plan)
-        fit = self.registrationFit()
-        center = getattr(fit, "centerTo", getattr(fit, "centreRas", None))
-        uncertainty = None if fit is None else RegistrationUncertainty(center, fit.covariance)
         level, side = parameterNode.plan.level.value, parameterNode.plan.side.value
-        plan = planTrajectories(self.anatomy(parameterNode), level, side, self.planningParameters(parameterNode), registration=uncertainty)
-        if not plan.feasible:
-            failing = plan.best[0].failing if plan.best else ()
-            reason = "; ".join(limit.sentence() for limit in failing) or _("no candidate reaches the disc")
-            raise ValueError(_("No path to {level} from the {side} is legal: {reason}").format(level=level, side=side, reason=reason))
-        self.trajectories = plan.best
-        self._showPath(parameterNode, plan.best[0])
-        self.log("PLAN", f"{level} {side}", lengthMm=round(plan.best[0].lengthMm, 1))
+        plan = planTrajectories(
+            self.anatomy(parameterNode),
+            level,
+            side,
+            self.planningParameters(parameterNode),
+            registration=self.registrationUncertainty(),
+        )
+        chosen = self.paths.offer(parameterNode, plan)
+        self.log("PLAN", f"{level} {side}" if plan.feasible else f"{level} {side}: no legal path", lengthMm=round(chosen.lengthMm, 1))
         return plan
 
     def otherPath(self, parameterNode):
-        """Show the next of the planned paths; returns it."""
+        """Show the next path of the book; returns it."""
         self._require(parameterNode, NavigationAction.OtherPath)
-        shown = self.shownTrajectory(parameterNode)
-        index = next((number for number, item in enumerate(self.trajectories) if item is shown), -1)
-        chosen = self.trajectories[(index + 1) % len(self.trajectories)]
-        self._showPath(parameterNode, chosen)
-        return chosen
-
-    def _showPath(self, parameterNode, trajectory):
-        if parameterNode.path is None:
-            parameterNode.path = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsLineNode", "PlannedPath")
-            parameterNode.path.CreateDefaultDisplayNodes()
-            parameterNode.path.GetDisplayNode().SetPropertiesLabelVisibility(False)  # it would lie over the numbers
-        parameterNode.path.SetAttribute(PATH_ATTRIBUTE, f"disc {parameterNode.plan.level.value}")
-        parameterNode.path.SetAttribute(NAME_ATTRIBUTE, f"{parameterNode.plan.level.value} {parameterNode.plan.side.value}")
-        slicer.util.updateMarkupsControlPointsFromArray(
-            parameterNode.path, np.array([trajectory.entryRas, trajectory.targetRas]), world=True
-        )
-        for index, label in enumerate((_("Entry"), _("Target"))):
-            parameterNode.path.SetNthControlPointLabel(index, label)
+        numbers = [entry.number for entry in self.paths.book.entries]
+        shown = self.paths.selectedNumber(parameterNode)
+        index = numbers.index(shown) if shown in numbers else -1
+        return self.paths.select(parameterNode, numbers[(index + 1) % len(numbers)])
 
     def shownTrajectory(self, parameterNode):
-        """The planned Trajectory that `path` shows, or None when it was moved or drawn by hand."""
-        if parameterNode.path is None or parameterNode.path.GetNumberOfDefinedControlPoints() < 2:
-            return None
-        points = slicer.util.arrayFromMarkupsControlPoints(parameterNode.path, world=True)
-        for trajectory in self.trajectories:
-            if np.abs(points[:2] - [trajectory.entryRas, trajectory.targetRas]).max() < SAME_POINT_MM:
-                return trajectory
-        return None
+        """The evaluated Trajectory that `path` shows, or None when it was drawn or moved where it couldn't be evaluated."""
+        return self.paths.shownTrajectory(parameterNode)
+
+    def planDoubt(self, parameterNode):
+        """Why the plan must not be relied on though no limit of the path fails; empty if nothing speaks against it."""
+        if self.paths.isStale(parameterNode):
+            return _("Limits, registration or anatomy changed since the paths were checked: press Check.")
+        return self.level.doubt(parameterNode)
 
     @staticmethod
     def trajectoryText(trajectory):
-        """A path in the paper's terms, with its clearances, one a line; empty for None."""
-        if trajectory is None:
-            return ""
-        lines = [
-            _("{length:.0f} mm, {medial:.0f}° medial, {caudal:.0f}° caudal, entry {entry:.0f} mm from the midline").format(
-                length=trajectory.lengthMm,
-                medial=trajectory.medialInclinationDeg,
-                caudal=trajectory.caudalTiltDeg,
-                entry=trajectory.entryDistanceStraightMm,
-            )
-        ]
-        nearest = sorted(trajectory.clearancesMm.items(), key=lambda item: item[1])[:4]
-        lines += [f"{name}: {value:.1f} mm" for name, value in nearest]
-        return "\n".join(lines)
+        """A path in the paper's terms, with the limits that fail and its clearances, one a line; empty for None."""
+        return trajectoryText(trajectory)

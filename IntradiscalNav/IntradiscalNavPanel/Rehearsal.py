@@ -145,7 +145,8 @@ class Rehearsal:
             return result.message
         if logic.shownTrajectory(parameterNode) is None:
             logic.plan(parameterNode)
-            return _("The best path is planned.")
+            logic.level.confirm(parameterNode)  # the simulated vertebrae are called what they are
+            return _("The best path is planned, the level confirmed.")
         if not logic.isGuiding:
             logic.startGuidance(parameterNode)
             self.followPath(logic, parameterNode)

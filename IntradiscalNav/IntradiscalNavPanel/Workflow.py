@@ -83,18 +83,23 @@ def registerStep(verdict):
     return WorkflowStep(StepName.Register, state, verdict.text.splitlines()[0])
 
 
-def planStep(path, trajectory):
-    """`path` is the line node, `trajectory` the planned Trajectory it came from, or None for one drawn by hand."""
+def planStep(path, trajectory, doubt=""):
+    """`path` is the line node, `trajectory` its evaluated Trajectory, or None for one drawn by hand; `doubt` is what else speaks against
+    the plan."""
     if path is None or path.GetNumberOfDefinedControlPoints() < 2:
         return WorkflowStep(StepName.Plan, StepState.Missing, _("No path is planned."))
     if trajectory is None:
-        return WorkflowStep(StepName.Plan, StepState.Doubtful, _("The path was drawn or moved by hand: its limits weren't checked."))
+        return WorkflowStep(
+            StepName.Plan, StepState.Doubtful, _("The path was drawn or moved by hand: its limits weren't checked. Press Check.")
+        )
     text = _("{level} {side}, {length:.0f} mm, {angle:.0f}° medial").format(
         level=trajectory.level, side=trajectory.side, length=trajectory.lengthMm, angle=trajectory.medialInclinationDeg
     )
     failing = trajectory.failing
     if failing:
         return WorkflowStep(StepName.Plan, StepState.Doubtful, f"{text}: {failing[0].sentence()}")
+    if doubt:
+        return WorkflowStep(StepName.Plan, StepState.Doubtful, f"{text}: {doubt}")
     return WorkflowStep(StepName.Plan, StepState.Done, text)
 
 

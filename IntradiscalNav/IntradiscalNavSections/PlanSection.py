@@ -1,8 +1,10 @@
-"""Step 4 of the panel: plan paths and choose one."""
+"""Step 4 of the panel: what to plan, how the level was counted, and planning."""
 
+from IntradiscalNavPanel.LevelCheck import LevelAction
 from IntradiscalNavPanel.NavigationRules import NavigationAction
+from IntradiscalNavPanel.PathRules import PathAction
 from ScriptedPanel.ActionButtons import ActionButtons
-from slicer import vtkMRMLMarkupsNode
+from slicer.i18n import tr as _
 
 
 class PlanSection:
@@ -10,25 +12,39 @@ class PlanSection:
 
     def __init__(self, panel):
         self._panel, self.ui, self._logic = panel, panel.ui, panel.logic
-        self._observedPath = None
-        buttons = {NavigationAction.Plan: self.ui.planButton, NavigationAction.OtherPath: self.ui.otherPathButton}
-        self._buttons = ActionButtons(panel, self._logic, buttons)
+        logic, ui = self._logic, self.ui
+        level = logic.level
+        confirmed = (lambda: level.isConfirmed(panel.parameterNode), lambda: level.revoke(panel.parameterNode))
+        self._buttons = (
+            ActionButtons(panel, logic, {NavigationAction.Plan: ui.planButton}),
+            ActionButtons(panel, logic.paths, {PathAction.Session: ui.planSessionButton, PathAction.Check: ui.checkButton}),
+            ActionButtons(
+                panel,
+                level,
+                {LevelAction.Show: ui.countLevelButton, LevelAction.Confirm: ui.confirmLevelCheck},
+                {LevelAction.Confirm: confirmed},
+            ),
+        )
 
     def onTick(self, parameterNode):
         """Nothing here follows the stream."""
 
     def update(self, parameterNode):
-        self._observePath(parameterNode.path if parameterNode is not None else None)
-        self._buttons.update(parameterNode)
-        if parameterNode is not None:
-            self.ui.planLabel.text = self._logic.trajectoryText(self._logic.shownTrajectory(parameterNode))
-
-    def _observePath(self, path):
-        """A path moved by hand is no longer the planned one."""
-        if path is self._observedPath:
+        for buttons in self._buttons:
+            buttons.update(parameterNode)
+        if parameterNode is None:
             return
-        if self._observedPath is not None:
-            self._panel.removeObserver(self._observedPath, vtkMRMLMarkupsNode.PointModifiedEvent, self._panel.update)
-        if path is not None:
-            self._panel.addObserver(path, vtkMRMLMarkupsNode.PointModifiedEvent, self._panel.update)
-        self._observedPath = path
+        ui, level = self.ui, self._logic.level
+        withoutSegments = parameterNode.segmentation is None
+        for widget in (ui.endplatesSelectorLabel, ui.endplatesSelector, ui.endplatesPlaceWidget):
+            widget.visible = withoutSegments
+        if withoutSegments and ui.endplatesPlaceWidget.currentNode() is not parameterNode.endplates:
+            ui.endplatesPlaceWidget.setCurrentNode(parameterNode.endplates)
+        _showText(ui.levelLabel, level.text(parameterNode))
+        _showText(ui.planWarningLabel, "\n".join(_("⚠ {warning}").format(warning=text) for text in level.warnings(parameterNode)))
+
+
+def _showText(label, text):
+    """A label without text takes no room."""
+    label.text = text
+    label.visible = bool(text)

@@ -45,7 +45,7 @@ class ActionButtons:
     def update(self, parameterNode):
         """Enable and explain; `parameterNode` is None while the scene is being closed."""
         for action, button in self._buttons.items():
-            isOn = self.isOn(action)
+            isOn = parameterNode is not None and self.isOn(action)
             if parameterNode is None:
                 why = _("The scene is being closed.")
             else:

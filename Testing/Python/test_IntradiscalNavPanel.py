@@ -232,7 +232,7 @@ def test_wholeRehearsal(panels, Rehearsal, views, tmp_path, monkeypatch):
     if ui.otherPathButton.enabled:
         ui.otherPathButton.click()
         assert np.abs(slicer.util.arrayFromMarkupsControlPoints(panel._parameterNode.path) - before).max() > 1
-        logic._showPath(panel._parameterNode, logic.trajectories[0])
+        logic.paths.select(panel._parameterNode, logic.paths.book.entries[0].number)
 
     ui.rehearseNextButton.click()
     assert ui.guideButton.checked and ui.recordButton.checked, "recording starts with the guidance"
@@ -278,7 +278,7 @@ def test_wholeRehearsal(panels, Rehearsal, views, tmp_path, monkeypatch):
     assert stepStates(panel)["register"].state.value == "○"
     slicer.util.loadScene(str(saved))
     panel.enter()
-    assert panel._parameterNode.path.GetName() == "PlannedPath"
+    assert panel._parameterNode.path.GetName() == "best L4-L5 left"
     assert stepStates(panel)["register"].state.value == "✓", "the registration came back with its quality"
     review = logic.review
     assert review.isOn and "NOT LIVE" in ui.replayLabel.text and review.problem == ""

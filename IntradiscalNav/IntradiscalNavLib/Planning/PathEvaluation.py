@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
+from IntradiscalNavLib.Planning.FullResolutionCheck import crossesBone
 from IntradiscalNavLib.Planning.NearestBone import nearestBone
 from IntradiscalNavLib.Planning.PathMeasures import PathMeasures, hardLimits, measurePaths
 from IntradiscalNavLib.Planning.PlanContext import PlanContext
@@ -12,6 +15,8 @@ from IntradiscalNavLib.Planning.SkinPatch import REACHABLE, REASON_TEXT, distanc
 from IntradiscalNavLib.Planning.Trajectory import HardLimit, Trajectory, shortfallText
 from IntradiscalNavLib.Planning.TrajectoryScore import Scores, scorePaths
 
+GRAZED_MM = 0.5
+"""By how much the bone limit fails at least where only the segmentation's own resolution shows the bone."""
 DRAG_DRAWS = 48
 """Draws of the violation probability while dragging: +-7 % at worst (one standard deviation), enough for a colour."""
 
@@ -30,6 +35,19 @@ def evaluateTrajectory(
         raise ValueError("Entry and target coincide; drag them apart.")
     measures = measurePaths(context, entry[None], target[None], draws=draws)
     return trajectoryFrom(context, measures, scorePaths(context, measures), 0, name=name)
+
+
+def recheckTrajectory(context: PlanContext, trajectory: Trajectory) -> Trajectory:
+    """The path looked up in the segmentation at its own resolution, as offered paths are: a bone that the 1 mm field let slip fails the
+    bone limit. For a path that has come to rest; it costs more than dragging may."""
+    if not crossesBone(context, trajectory.entryRas[None], trajectory.targetRas[None], context.parameters.recheckStepMm)[0]:
+        return replace(trajectory, rechecked=True)
+    limits = tuple(
+        replace(limit, value=min(limit.value, limit.limit - GRAZED_MM)) if limit.name == "bone" else limit
+        for limit in trajectory.hardLimits
+    )
+    limitedBy = trajectory.limitedBy if limits == trajectory.hardLimits else "bone is grazed at the segmentation's own resolution"
+    return replace(trajectory, hardLimits=limits, limitedBy=limitedBy, rechecked=True)
 
 
 def trajectoryFrom(

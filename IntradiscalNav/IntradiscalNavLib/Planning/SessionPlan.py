@@ -72,6 +72,16 @@ class SessionPlan:
     plans: dict[str, TrajectoryPlan]
 
 
+@dataclass(frozen=True)
+class NeedleGaps:
+    """Smallest distances (mm) between the shafts and between the hubs of needles in place (inf for one needle), and the pairs that come
+    too near, in words."""
+
+    closestShaftsMm: float
+    closestHubsMm: float
+    conflicts: tuple[str, ...]
+
+
 def segmentDistanceMm(a0: FloatArray, a1: FloatArray, b0: FloatArray, b1: FloatArray) -> float:
     """Smallest distance between two segments (closest points by clamping, Ericson 2005)."""
     d1, d2, r = a1 - a0, b1 - b0, a0 - b0
@@ -177,13 +187,23 @@ def planSession(
         SessionStep(targets[n], chosenOptions[n].trajectory, chosenOptions[n].needleMm, chosenOptions[n].hub, reason)
         for n, reason in zip(order, reasons)
     )
+    gaps = needleGaps([(target.name, option.trajectory, option.needleMm) for target, option in zip(targets, chosenOptions)])
+    return SessionPlan(steps, unplanned, gaps.closestShaftsMm, gaps.closestHubsMm, gaps.conflicts, plans)
+
+
+def needleGaps(needles: Sequence[tuple[str, Trajectory, float]]) -> NeedleGaps:
+    """Distances between needles in place.
+
+    :param needles: name, path and needle length (mm) of each.
+    """
+    options = [(name, _Option(path, lengthMm, path.hubRas(lengthMm))) for name, path, lengthMm in needles]
     shafts, hubs, conflicts = np.inf, np.inf, []
-    for (t, a), (u, b) in itertools.combinations(zip(targets, chosenOptions), 2):
+    for (name, a), (other, b) in itertools.combinations(options, 2):
         shaft, hub, _ = a.gapsTo(b)
         shafts, hubs = min(shafts, shaft), min(hubs, hub)
         if a.conflictsWith(b):
-            conflicts.append(f"{t.name} and {u.name}: needles {shaft:.0f} mm, hubs {hub:.0f} mm apart")
-    return SessionPlan(steps, unplanned, float(shafts), float(hubs), tuple(conflicts), plans)
+            conflicts.append(f"{name} and {other}: needles {shaft:.0f} mm, hubs {hub:.0f} mm apart")
+    return NeedleGaps(float(shafts), float(hubs), tuple(conflicts))
 
 
 def _chooseTogether(options: list[list[_Option]]) -> list[int]:

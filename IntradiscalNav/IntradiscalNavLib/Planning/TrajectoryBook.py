@@ -12,15 +12,19 @@ from IntradiscalNavLib.Planning.Trajectory import Trajectory
 from IntradiscalNavLib.Planning.TrajectoryStatus import statusOf
 
 MAX_UNDO = 200
+OWN, OFFERED, SESSION = "own", "offered", "session"
+"""Where a path comes from: the operator, a plan, or a plan of the whole session."""
 
 
 @dataclass(frozen=True)
 class BookEntry:
-    """A path of the book: its number (never used twice), whether it is locked against dragging, and the path with its name."""
+    """A path of the book: its number (never used twice), whether it is locked against dragging, the path with its name, and its origin
+    (``OWN``, ``OFFERED`` or ``SESSION``)."""
 
     number: int
     trajectory: Trajectory
     locked: bool = False
+    origin: str = OWN
 
     @property
     def name(self) -> str:
@@ -71,6 +75,31 @@ class TrajectoryBook:
         self._change((*self._entries, BookEntry(number, self._uniquelyNamed(trajectory))))
         return number
 
+    def replaceOrigin(self, origin: str, trajectories: Iterable[Trajectory]) -> tuple[int, ...]:
+        """Put new paths of an origin in the place of its older ones, as one step; locked ones stay. Returns the new numbers."""
+        before, kept = self._entries, tuple(entry for entry in self._entries if entry.locked or entry.origin != origin)
+        added: list[BookEntry] = []
+        for trajectory in trajectories:
+            self._entries = (*kept, *added)  # names are unique among these
+            added.append(BookEntry(self._take(), self._uniquelyNamed(trajectory), origin=origin))
+        self._entries = before
+        # The offered stand before the operator's own, which were there longer: the newest answer is seen first.
+        self._change((*added, *kept))
+        return tuple(entry.number for entry in added)
+
+    def reevaluate(self, trajectories: Mapping[int, Trajectory]) -> None:
+        """Take new numbers of the same paths (other limits, another registration) as one step; names, locks and origins stay.
+
+        :raises ValueError: when there is no path of a number.
+        """
+        for number in trajectories:
+            self.entry(number)
+        changed = tuple(
+            replace(entry, trajectory=replace(trajectories[entry.number], name=entry.name)) if entry.number in trajectories else entry
+            for entry in self._entries
+        )
+        self._change(changed)
+
     def duplicate(self, number: int) -> int:
         """Copy a path, unlocked, after the others. Returns the copy's number."""
         return self.add(replace(self.entry(number).trajectory, name=f"{self.entry(number).name} copy"))
@@ -101,12 +130,14 @@ class TrajectoryBook:
         self._replace(replace(self.entry(number), locked=locked))
 
     def drag(self, number: int, trajectory: Trajectory) -> None:
-        """Move a path while it is dragged: all moves up to ``endDrag`` are one step of undo. The name stays.
+        """Move a path while it is dragged: all moves up to ``endDrag`` are one step of undo. The name stays; an offered path becomes the
+        operator's own.
 
         :raises ValueError: when it is locked.
         """
         entry = self._unlocked(number, "moved")
-        moved = replace(entry, trajectory=replace(trajectory, name=entry.name))
+        origin = OWN if entry.origin == OFFERED else entry.origin
+        moved = replace(entry, trajectory=replace(trajectory, name=entry.name), origin=origin)
         if self._dragging != number:
             self._remember()
             self._dragging = number
@@ -151,7 +182,12 @@ class TrajectoryBook:
 
     def toDict(self) -> dict[str, Any]:
         """The paths as plain JSON values, for the scene (undo history is not kept)."""
-        return {"entries": [{"number": e.number, "locked": e.locked, "trajectory": trajectoryToDict(e.trajectory)} for e in self._entries]}
+        return {
+            "entries": [
+                {"number": e.number, "locked": e.locked, "origin": e.origin, "trajectory": trajectoryToDict(e.trajectory)}
+                for e in self._entries
+            ]
+        }
 
     @staticmethod
     def fromDict(values: Mapping[str, Any]) -> TrajectoryBook:
@@ -161,7 +197,9 @@ class TrajectoryBook:
         """
         book = TrajectoryBook()
         entries = tuple(
-            BookEntry(int(item["number"]), trajectoryFromDict(item["trajectory"]), bool(item.get("locked", False)))
+            BookEntry(
+                int(item["number"]), trajectoryFromDict(item["trajectory"]), bool(item.get("locked", False)), str(item.get("origin", OWN))
+            )
             for item in values["entries"]
         )
         if len({entry.number for entry in entries}) != len(entries):

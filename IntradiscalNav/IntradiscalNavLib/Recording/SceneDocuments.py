@@ -25,6 +25,7 @@ class DocumentRole(enum.Enum):
 
     REGISTRATION = "registration"
     PLAN = "plan"
+    PATHS = "paths"
     CALIBRATION = "calibration"
     CASE = "case"
     LOG = "log"
