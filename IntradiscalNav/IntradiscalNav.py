@@ -11,6 +11,7 @@ from IntradiscalNavPanel.SimulatedSample import registerSampleData
 from IntradiscalNavSections.ComparisonSection import ComparisonSection
 from IntradiscalNavSections.NavigateSection import NavigateSection
 from IntradiscalNavSections.PathsSection import PathsSection
+from IntradiscalNavSections.PlanOutputSection import PlanOutputSection
 from IntradiscalNavSections.PlanSection import PlanSection
 from IntradiscalNavSections.ReplaySection import ReplaySection
 from IntradiscalNavSections.ReviewSection import ReviewSection
@@ -59,7 +60,7 @@ class IntradiscalNavWidget(ModulePanel):
 
         ModulePanel.setup(self)
         parts = {
-            "planSection": (PlanSection.UI, PathsSection.UI),
+            "planSection": (PlanSection.UI, PathsSection.UI, PlanOutputSection.UI),
             "navigateSection": (NavigateSection.UI,),
             "reviewSection": (ReviewSection.UI, ReplaySection.UI, ComparisonSection.UI),
         }
@@ -81,7 +82,15 @@ class IntradiscalNavWidget(ModulePanel):
         self._lagButtons = ActionButtons(
             self, lag, {LagAction.Measure: self.ui.imageLagButton}, {LagAction.Measure: (lambda: lag.isMeasuring, lag.finish)}
         )
-        self.sections = (PlanSection(self), PathsSection(self), NavigateSection(self), ReviewSection(self), ReplaySection(self), ComparisonSection(self))
+        self.sections = (
+            PlanSection(self),
+            PathsSection(self),
+            PlanOutputSection(self),
+            NavigateSection(self),
+            ReviewSection(self),
+            ReplaySection(self),
+            ComparisonSection(self),
+        )
         self.ui.openRegistrationButton.connect("clicked()", lambda: slicer.util.selectModule("FusionRegistration"))
         self.ui.openLogButton.connect("clicked()", lambda: slicer.util.selectModule("ProcedureLog"))
         self._foldings = [

@@ -13,7 +13,7 @@ import xml.etree.ElementTree as ElementTree
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
 MODULES = ("FusionRegistration", "ProcedureLog", "IntradiscalNav")
-PACKAGES = ("pytest", "pytest-timeout", "hypothesis", "pyigtl", "pynetdicom", "fastcrc", "jinja2", "reportlab", "pillow", "typer", "rich")
+PACKAGES = ("pytest", "pytest-timeout", "hypothesis", "pyigtl", "pynetdicom", "fastcrc", "reportlab", "pillow", "typer", "rich")
 TIMEOUT_SEC = 3600
 
 

@@ -118,7 +118,7 @@ def planCase(
         summary["session"] = sessionToDict(together)
     files = []
     if output is not None:
-        from IntradiscalNavHeadless.PlanReport import planPictures, planReport, writeReport
+        from IntradiscalNavLib.Planning.PlanReport import planPictures, planReport, writeReport
 
         output.mkdir(parents=True, exist_ok=True)
         shown = list(found.best) or [reason.nearest for reason in found.infeasible.values() if reason.nearest is not None]

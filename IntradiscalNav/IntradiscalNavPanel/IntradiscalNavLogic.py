@@ -21,6 +21,9 @@ from .NavigationRules import NavigationAction, whyNot
 from .PathPlanning import PathPlanning
 from .PatientSensing import patientSensor
 from .PlannedPaths import PlannedPaths
+from .PlanOutput import PlanOutput
+from .PlanViews import PlanViews
+from .SkinMap import SkinMap
 from .StreamConnection import StreamConnection
 
 
@@ -43,6 +46,9 @@ class IntradiscalNavLogic(PathPlanning, Guiding, CaseKeeping, ScriptedLoadableMo
         """PhantomParameters of the patient of the next rehearsal; None for the standard one."""
         self.paths = PlannedPaths(self)
         self.level = LevelCheck(self)
+        self.skinMap = SkinMap(self)
+        self.planViews = PlanViews(self)
+        self.planOutput = PlanOutput(self)
         self.layoutHost = None
         """Shows the navigation views: an object with `showLayout()`, `attachNumbers(views)` and `capture(state)`, which gives all views as
         one picture (rows, columns, 3); the panel sets itself here."""

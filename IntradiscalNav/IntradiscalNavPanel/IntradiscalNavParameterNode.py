@@ -54,6 +54,16 @@ class SequenceChoice(enum.Enum):
         }[self]
 
 
+class SkinMapValue(enum.Enum):
+    """What the colors of the skin map say; values are the names of the map's arrays."""
+
+    Score = "BestScore"
+    Share = "LegalTargetShare"
+
+    def label(self):
+        return _("best score") if self is SkinMapValue.Score else _("share of targets")
+
+
 @parameterPack
 class ConnectionPack:
     host: str = "127.0.0.1"
@@ -110,6 +120,7 @@ class IntradiscalNavParameterNode:
     confirmedLevel: level and nodes that the operator confirmed, empty before
     path: the active path, entry first
     showAllPaths: whether the other paths are seen beside it
+    skinMapShows: what the colors of the skin map say
     planFolder: folder that the written plan goes to
     navigation: share of ultrasound in the fusion view, curtain, sound, smoothing of the needle (s), recording
     caseFolder: folder of the recording, the scene and its automatic copies
@@ -127,6 +138,7 @@ class IntradiscalNavParameterNode:
     confirmedLevel: str
     path: vtkMRMLMarkupsLineNode
     showAllPaths: bool = True
+    skinMapShows: SkinMapValue
     planFolder: pathlib.Path
     navigation: NavigationPack
     caseFolder: pathlib.Path

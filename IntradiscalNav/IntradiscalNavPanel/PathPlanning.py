@@ -15,6 +15,7 @@ class PathPlanning:
     def _resetPlanning(self):
         self._anatomy = self._anatomyKey = None
         self.paths.reset()
+        self.planViews.reset()
 
     @property
     def trajectories(self):

@@ -73,9 +73,9 @@ def pathRow(entry, isSelected=False, needle=None):
     path = entry.trajectory
     tightest = tightestLimit(path)
     cells = (
-        " ".join([statusMark(path), *(["⚿"] if entry.locked else []), entry.name]),
-        _("{side} {medial:.0f}/{caudal:.0f}°").format(
-            side=sideText(path.side)[:1].upper(), medial=path.medialInclinationDeg, caudal=path.caudalTiltDeg
+        " ".join([statusMark(path), *(["▣"] if entry.locked else []), entry.name]),
+        _("{side} {medial}/{caudal}°").format(
+            side=sideText(path.side)[:1].upper(), medial=round(path.medialInclinationDeg), caudal=round(path.caudalTiltDeg)
         ),
         f"{path.lengthMm:.0f}" if needle is None else f"{path.lengthMm:.0f}/{needle.needleLengthMm:.0f}",
         "–" if tightest is None else f"{tightest.name} {tightest.value:.1f}",

@@ -142,7 +142,7 @@ class PlannedPaths:
 
         :raises ValueError: when none of them can be planned, saying why
         """
-        from IntradiscalNavLib.Planning.SessionPlan import planSession
+        from IntradiscalNavLib.Planning.SessionPlan import SessionTarget, planSession
         from IntradiscalNavLib.Planning.TrajectoryBook import SESSION
 
         self._require(parameterNode, PathAction.Session)
@@ -161,6 +161,8 @@ class PlannedPaths:
         paths = [dataclasses.replace(step.trajectory, name=f"{n} {step.target.name}") for n, step in enumerate(session.steps, start=1)]
         numbers = self.book.replaceOrigin(SESSION, paths)
         self.session = self.session.withPlan(session, numbers)
+        disc = SessionTarget("disc", chosen.level.value, chosen.side.value)
+        self.lastPlan, self.message = session.plans.get(disc.name), ""
         self._write(parameterNode, numbers[0])
         self._logic.log("PLAN", _("session: {count} needles").format(count=len(numbers)))
         return session

@@ -42,7 +42,7 @@ class PathsSection:
         for column in range(len(rowHeaders())):
             header.setSectionResizeMode(column, qt.QHeaderView.ResizeToContents if column else qt.QHeaderView.Stretch)
         toolTips = (
-            _("✓ legal, △ legal but tight or likely to be violated, ✗ illegal; ⚿ locked"),
+            _("✓ legal, △ legal but tight or likely to be violated, ✗ illegal; ▣ locked"),
             _("Side of the entry; inclination towards the midline / tilt, caudal positive"),
             _("Length of the path; in a session also that of the needle to take"),
             _("The structure with the least room beyond its limit, and the distance from it"),

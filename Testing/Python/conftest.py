@@ -1,5 +1,6 @@
 """Fixtures of the suites that open panels."""
 
+import dataclasses
 import os
 import pathlib
 import sys
@@ -57,3 +58,50 @@ def nearNerves(twoNeedles, monkeypatch):
     """The same beside a nerve."""
     twoNeedles.addNerves(monkeypatch)
     return twoNeedles
+
+
+FEW_ENTRIES = 1500
+"""A coarser search than the planner's 20,000 entries, for tests about what becomes of its paths."""
+
+
+@pytest.fixture(scope="session")
+def coarsePhantom():
+    from IntradiscalNavLib.Simulation.LumbarPhantom import buildLumbarPhantom
+    from IntradiscalNavLib.Simulation.PhantomParameters import PhantomParameters
+
+    return buildLumbarPhantom(PhantomParameters(spacingMm=(3.0, 3.0, 4.0)))
+
+
+@pytest.fixture(scope="session")
+def coarseAnatomies():
+    """The phantom's SpineAnatomy once it was worked out: it is the same in every test."""
+    return []
+
+
+@pytest.fixture
+def planPanel(panels, coarsePhantom, coarseAnatomies, monkeypatch):
+    """The panel of IntradiscalNav with the phantom's CT and segmentation chosen."""
+    panel = panels.openPanel("IntradiscalNav")
+    from IntradiscalNavPanel import PathPlanning
+    from IntradiscalNavPanel.Rehearsal import addSimulatedPatient
+
+    original, parametersOf = PathPlanning.anatomyOf, panel.logic.planningParameters
+
+    def anatomyOf(ct, segmentation, endplates=None, level=""):
+        if segmentation is None:
+            return original(ct, segmentation, endplates, level)
+        if not coarseAnatomies:
+            coarseAnatomies.append(original(ct, segmentation))
+        return coarseAnatomies[0]
+
+    monkeypatch.setattr(PathPlanning, "anatomyOf", anatomyOf)
+    monkeypatch.setattr(panel.logic, "planningParameters", lambda node: dataclasses.replace(parametersOf(node), minEntries=FEW_ENTRIES))
+    panel.parameterNode.ctVolume, panel.parameterNode.segmentation = addSimulatedPatient(coarsePhantom)
+    return panel
+
+
+@pytest.fixture
+def plannedPanel(planPanel):
+    """The same, with paths planned to L4-L5 from the left."""
+    planPanel.ui.planButton.click()
+    return planPanel

@@ -1,55 +1,9 @@
 """Planning in the panel: paths in a table and as lines, dragged, kept in the scene; the session, the level, and what isn't legal."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 
 from IntradiscalNavLib.Planning.PathEvaluation import evaluateTrajectory, recheckTrajectory
-from IntradiscalNavLib.Simulation.LumbarPhantom import buildLumbarPhantom
-from IntradiscalNavLib.Simulation.PhantomParameters import PhantomParameters
-
-FEW_ENTRIES = 1500
-"""A coarser search than the planner's 20,000 entries: these tests are about what becomes of its paths."""
-
-
-@pytest.fixture(scope="module")
-def phantom():
-    return buildLumbarPhantom(PhantomParameters(spacingMm=(3.0, 3.0, 4.0)))
-
-
-@pytest.fixture(scope="module")
-def anatomies():
-    """SpineAnatomies worked out so far: the phantom's is the same in every test."""
-    return {}
-
-
-@pytest.fixture
-def panel(panels, phantom, anatomies, monkeypatch):
-    """The panel with the phantom's CT and segmentation chosen."""
-    panel = panels.openPanel("IntradiscalNav")
-    from IntradiscalNavPanel import PathPlanning
-    from IntradiscalNavPanel.Rehearsal import addSimulatedPatient
-
-    original, parametersOf = PathPlanning.anatomyOf, panel.logic.planningParameters
-
-    def anatomyOf(ct, segmentation, endplates=None, level=""):
-        if segmentation is None:
-            return original(ct, segmentation, endplates, level)
-        if "phantom" not in anatomies:
-            anatomies["phantom"] = original(ct, segmentation)
-        return anatomies["phantom"]
-
-    monkeypatch.setattr(PathPlanning, "anatomyOf", anatomyOf)
-    monkeypatch.setattr(panel.logic, "planningParameters", lambda node: dataclasses.replace(parametersOf(node), minEntries=FEW_ENTRIES))
-    panel._parameterNode.ctVolume, panel._parameterNode.segmentation = addSimulatedPatient(phantom)
-    return panel
-
-
-@pytest.fixture
-def planned(panel):
-    panel.ui.planButton.click()
-    return panel
 
 
 def step(panel):
@@ -87,50 +41,50 @@ def cells(panel):
 # --- the table
 
 
-def test_offeredPathsAreRowsAndLines(planned):
-    book = planned.logic.paths.book
+def test_offeredPathsAreRowsAndLines(plannedPanel):
+    book = plannedPanel.logic.paths.book
     assert len(book.entries) >= 3
-    assert [row[0].split(" ", 1)[1] for row in cells(planned)] == [entry.name for entry in book.entries]
+    assert [row[0].split(" ", 1)[1] for row in cells(plannedPanel)] == [entry.name for entry in book.entries]
     assert set(lines()) == {entry.name for entry in book.entries}
-    for entry, row in zip(book.entries, cells(planned)):
+    for entry, row in zip(book.entries, cells(plannedPanel)):
         path, node = entry.trajectory, lines()[entry.name]
         np.testing.assert_allclose(endsOf(node), [path.entryRas, path.targetRas], atol=1e-3)
-        assert row[1] == f"L {path.medialInclinationDeg:.0f}/{path.caudalTiltDeg:.0f}°" and row[2] == f"{path.lengthMm:.0f}"
+        assert row[1] == f"L {round(path.medialInclinationDeg)}/{round(path.caudalTiltDeg)}°" and row[2] == f"{path.lengthMm:.0f}"
         name, value = row[3].rsplit(" ", 1)
         assert float(value) == pytest.approx(path.clearancesMm[name], abs=0.051)
         assert row[4] == f"{100 * path.violationProbability:.0f} %"
         np.testing.assert_allclose(node.GetDisplayNode().GetSelectedColor(), {"✓": (0, 0.62, 0.45), "△": (0.9, 0.62, 0)}[row[0][0]])
-    assert planned._parameterNode.path is lines()[book.entries[0].name]
+    assert plannedPanel._parameterNode.path is lines()[book.entries[0].name]
 
 
-def test_clickOnARowMakesItThePath(planned):
-    planned.ui.pathsTable.cellClicked.emit(2, 0)
-    entry = planned.logic.paths.book.entries[2]
-    assert planned._parameterNode.path.GetName() == entry.name == planned.ui.pathNameEdit.text
-    assert f"{entry.trajectory.lengthMm:.0f} mm" in planned.ui.planLabel.text
-    shown, other = lines()[entry.name].GetDisplayNode(), lines()[planned.logic.paths.book.entries[0].name].GetDisplayNode()
+def test_clickOnARowMakesItThePath(plannedPanel):
+    plannedPanel.ui.pathsTable.cellClicked.emit(2, 0)
+    entry = plannedPanel.logic.paths.book.entries[2]
+    assert plannedPanel._parameterNode.path.GetName() == entry.name == plannedPanel.ui.pathNameEdit.text
+    assert f"{entry.trajectory.lengthMm:.0f} mm" in plannedPanel.ui.planLabel.text
+    shown, other = lines()[entry.name].GetDisplayNode(), lines()[plannedPanel.logic.paths.book.entries[0].name].GetDisplayNode()
     assert shown.GetOpacity() == 1.0 > other.GetOpacity() and other.GetVisibility()
-    planned.ui.allPathsCheck.checked = False
+    plannedPanel.ui.allPathsCheck.checked = False
     assert not other.GetVisibility() and shown.GetVisibility()
-    planned.ui.otherPathButton.click()
-    assert planned._parameterNode.path.GetName() == planned.logic.paths.book.entries[3].name
+    plannedPanel.ui.otherPathButton.click()
+    assert plannedPanel._parameterNode.path.GetName() == plannedPanel.logic.paths.book.entries[3].name
 
 
-def test_lockCopyRenameRemoveUndoRedo(planned):
-    ui, paths = planned.ui, planned.logic.paths
+def test_lockCopyRenameRemoveUndoRedo(plannedPanel):
+    ui, paths = plannedPanel.ui, plannedPanel.logic.paths
     first = paths.book.entries[0].name
     ui.lockPathButton.click()
-    assert ui.lockPathButton.checked and lines()[first].GetLocked() and "⚿" in cells(planned)[0][0]
+    assert ui.lockPathButton.checked and lines()[first].GetLocked() and "▣" in cells(plannedPanel)[0][0]
     assert not ui.removePathButton.enabled and "locked" in ui.removePathButton.toolTip
     ui.duplicatePathButton.click()
-    copy = planned._parameterNode.path
+    copy = plannedPanel._parameterNode.path
     assert copy.GetName() == f"{first} copy" and not copy.GetLocked() and not ui.lockPathButton.checked
     np.testing.assert_allclose(endsOf(copy), endsOf(lines()[first]))
     ui.pathNameEdit.text = "mine"
     ui.pathNameEdit.editingFinished.emit()
-    assert copy.GetName() == "mine" and paths.selectedEntry(planned._parameterNode).name == "mine"
+    assert copy.GetName() == "mine" and paths.selectedEntry(plannedPanel._parameterNode).name == "mine"
     ui.removePathButton.click()
-    assert "mine" not in lines() and planned._parameterNode.path is not None
+    assert "mine" not in lines() and plannedPanel._parameterNode.path is not None
     ui.undoPathButton.click()
     assert "mine" in lines()
     for _step in ("rename", "copy", "lock", "plan"):
@@ -141,38 +95,38 @@ def test_lockCopyRenameRemoveUndoRedo(planned):
     assert "mine" not in lines() and lines()[first].GetLocked(), "the last step was the removal"
 
 
-def test_buttonsWithoutAPathSayWhy(panel):
+def test_buttonsWithoutAPathSayWhy(planPanel):
     for name in ("lockPath", "duplicatePath", "removePath", "undoPath", "redoPath", "otherPath", "check"):
-        button = getattr(panel.ui, f"{name}Button")
+        button = getattr(planPanel.ui, f"{name}Button")
         assert not button.enabled and button.toolTip, name
-    assert "table" in panel.ui.duplicatePathButton.toolTip and "draw" in panel.ui.checkButton.toolTip
-    assert not panel.ui.pathNameEdit.enabled
+    assert "table" in planPanel.ui.duplicatePathButton.toolTip and "draw" in planPanel.ui.checkButton.toolTip
+    assert not planPanel.ui.pathNameEdit.enabled
 
 
-def test_twoSelectedRowsAreCompared(planned):
-    table = planned.ui.pathsTable
-    assert not planned.ui.compareTable.visible
+def test_twoSelectedRowsAreCompared(plannedPanel):
+    table = plannedPanel.ui.pathsTable
+    assert not plannedPanel.ui.compareTable.visible
     table.clearSelection()
     for row in (0, 1):
         table.item(row, 0).setSelected(True)
-    a, b = (entry.trajectory for entry in planned.logic.paths.book.entries[:2])
+    a, b = (entry.trajectory for entry in plannedPanel.logic.paths.book.entries[:2])
     shown = {
-        planned.ui.compareTable.item(row, 0).text(): [planned.ui.compareTable.item(row, column).text() for column in (1, 2, 3)]
-        for row in range(planned.ui.compareTable.rowCount)
+        plannedPanel.ui.compareTable.item(row, 0).text(): [plannedPanel.ui.compareTable.item(row, column).text() for column in (1, 2, 3)]
+        for row in range(plannedPanel.ui.compareTable.rowCount)
     }
-    assert planned.ui.compareTable.visible
+    assert plannedPanel.ui.compareTable.visible
     assert shown["Length"] == [f"{a.lengthMm:.0f} mm", f"{b.lengthMm:.0f} mm", f"{b.lengthMm - a.lengthMm:+.0f} mm"]
     assert shown["root"][0] == f"{a.clearancesMm['root']:.1f} mm"
 
 
-def test_anotherPlanReplacesTheOfferedAndKeepsTheRest(planned):
-    paths, node = planned.logic.paths, planned._parameterNode
+def test_anotherPlanReplacesTheOfferedAndKeepsTheRest(plannedPanel):
+    paths, node = plannedPanel.logic.paths, plannedPanel._parameterNode
     locked = paths.book.entries[1]
     paths.select(node, locked.number)
     paths.lock(node)
     mine = paths.duplicate(node)
-    planned.ui.sideCombo.currentText = "right"
-    planned.ui.planButton.click()
+    plannedPanel.ui.sideCombo.currentText = "right"
+    plannedPanel.ui.planButton.click()
     kept = {entry.number for entry in paths.book.entries}
     assert {locked.number, mine} <= kept and not any(entry.name.startswith("best L4-L5 left") for entry in paths.book.entries)
     assert paths.selectedEntry(node).trajectory.side == "right"
@@ -181,19 +135,19 @@ def test_anotherPlanReplacesTheOfferedAndKeepsTheRest(planned):
 # --- dragging
 
 
-def test_draggedPathIsEvaluatedWhileItMovesAndOnceUndone(planned):
-    paths, node = planned.logic.paths, planned._parameterNode
+def test_draggedPathIsEvaluatedWhileItMovesAndOnceUndone(plannedPanel):
+    paths, node = plannedPanel.logic.paths, plannedPanel._parameterNode
     before = paths.selectedEntry(node).trajectory
     seen = []
-    shownNumbers = planned.sections[1].showNumbers
+    shownNumbers = plannedPanel.sections[1].showNumbers
 
     def watch(parameterNode):
         shownNumbers(parameterNode)
-        seen.append((paths.selectedEntry(node).trajectory, planned.ui.planLabel.text, cells(planned)[0][2]))
+        seen.append((paths.selectedEntry(node).trajectory, plannedPanel.ui.planLabel.text, cells(plannedPanel)[0][2]))
 
-    planned.sections[1].showNumbers = watch
+    plannedPanel.sections[1].showNumbers = watch
     drag(node.path, [np.array([shift, 0.0, 0.0]) for shift in np.arange(2.0, 42.0, 4.0)])
-    planned.sections[1].showNumbers = shownNumbers
+    plannedPanel.sections[1].showNumbers = shownNumbers
     context = paths.contexts.known("disc", "L4-L5", "left")
     entries = [before.entryRas + np.array([shift, 0, 0]) for shift in np.arange(2.0, 42.0, 4.0)]
     for entry, (path, text, length) in zip(entries, seen):
@@ -203,20 +157,20 @@ def test_draggedPathIsEvaluatedWhileItMovesAndOnceUndone(planned):
         assert all(limit.name in text for limit in path.failing)
     last = paths.selectedEntry(node).trajectory
     assert last.failing and last.rechecked, "the path now runs steeply through bone"
-    assert cells(planned)[0][0].startswith("✗")
+    assert cells(plannedPanel)[0][0].startswith("✗")
     np.testing.assert_allclose(node.path.GetDisplayNode().GetSelectedColor(), (0.84, 0.15, 0.1))
-    assert step(planned).state.value == "△" and last.failing[0].name in step(planned).why
-    planned.ui.undoPathButton.click()
+    assert step(plannedPanel).state.value == "△" and last.failing[0].name in step(plannedPanel).why
+    plannedPanel.ui.undoPathButton.click()
     np.testing.assert_allclose(endsOf(node.path)[0], before.entryRas, atol=1e-3)
-    assert cells(planned)[0][0][0] == "△" and "✗" not in planned.ui.planLabel.text
-    planned.ui.undoPathButton.click()
+    assert cells(plannedPanel)[0][0][0] == "△" and "✗" not in plannedPanel.ui.planLabel.text
+    plannedPanel.ui.undoPathButton.click()
     assert not paths.book.entries, "the whole drag was one step; the one before was the plan"
 
 
-def test_aScriptThatMovesALineMakesOneStepEach(planned):
+def test_aScriptThatMovesALineMakesOneStepEach(plannedPanel):
     import slicer
 
-    paths, node = planned.logic.paths, planned._parameterNode
+    paths, node = plannedPanel.logic.paths, plannedPanel._parameterNode
     start = endsOf(node.path).copy()
     for shift in (1.0, 2.0):
         slicer.util.updateMarkupsControlPointsFromArray(node.path, start + np.array([shift, 0, 0]), world=True)
@@ -224,49 +178,49 @@ def test_aScriptThatMovesALineMakesOneStepEach(planned):
     np.testing.assert_allclose(endsOf(node.path), start + np.array([1.0, 0, 0]), atol=1e-3)
 
 
-def test_lockedPathDoesNotMoveTheBook(planned):
+def test_lockedPathDoesNotMoveTheBook(plannedPanel):
     import slicer
 
-    paths, node = planned.logic.paths, planned._parameterNode
+    paths, node = plannedPanel.logic.paths, plannedPanel._parameterNode
     paths.lock(node)
     before = paths.selectedEntry(node).trajectory
     slicer.util.updateMarkupsControlPointsFromArray(node.path, endsOf(node.path) + np.array([5.0, 0, 0]), world=True)
     assert paths.selectedEntry(node).trajectory is before
-    assert "locked" in planned.ui.planLabel.text and step(planned).state.value == "△"
+    assert "locked" in plannedPanel.ui.planLabel.text and step(plannedPanel).state.value == "△"
     paths.check(node)
     np.testing.assert_allclose(endsOf(node.path)[0], before.entryRas, atol=1e-3)
 
 
-def test_drawnLineIsCheckedAndJoinsTheBook(panel):
+def test_drawnLineIsCheckedAndJoinsTheBook(planPanel):
     import slicer
 
-    line = panel.ui.pathSelector.addNode()
+    line = planPanel.ui.pathSelector.addNode()
     slicer.util.updateMarkupsControlPointsFromArray(line, np.array([[70.0, -80, 0], [0, 0, 0.0]]))
-    assert "by hand" in step(panel).why and panel.ui.checkButton.enabled
-    center = panel.logic.anatomy(panel._parameterNode).disc("L4-L5").centerRas
+    assert "by hand" in step(planPanel).why and planPanel.ui.checkButton.enabled
+    center = planPanel.logic.anatomy(planPanel._parameterNode).disc("L4-L5").centerRas
     slicer.util.updateMarkupsControlPointsFromArray(line, center + np.array([[75.0, -90, 0], [0, 0, 0.0]]))
-    panel.ui.checkButton.click()
-    entry = panel.logic.paths.selectedEntry(panel._parameterNode)
+    planPanel.ui.checkButton.click()
+    entry = planPanel.logic.paths.selectedEntry(planPanel._parameterNode)
     assert entry.name == line.GetName() and entry.trajectory.side == "right" and entry.trajectory.hardLimits
-    assert panel._parameterNode.path is line and cells(panel)[0][0].endswith(line.GetName())
-    assert "by hand" not in step(panel).why
+    assert planPanel._parameterNode.path is line and cells(planPanel)[0][0].endswith(line.GetName())
+    assert "by hand" not in step(planPanel).why
 
 
-def test_changedLimitsMakeThePlanDoubtfulUntilChecked(planned):
-    planned.ui.confirmLevelCheck.click()
-    assert step(planned).state.value == "✓"
-    planned.ui.rootMarginSpin.value = 14.0
-    assert step(planned).state.value == "△" and "Check" in step(planned).why
-    planned.ui.checkButton.click()
-    assert "root" in step(planned).why, "no path keeps 14 mm from the root"
-    assert all(row[0].startswith("✗") for row in cells(planned))
+def test_changedLimitsMakeThePlanDoubtfulUntilChecked(plannedPanel):
+    plannedPanel.ui.confirmLevelCheck.click()
+    assert step(plannedPanel).state.value == "✓"
+    plannedPanel.ui.rootMarginSpin.value = 14.0
+    assert step(plannedPanel).state.value == "△" and "Check" in step(plannedPanel).why
+    plannedPanel.ui.checkButton.click()
+    assert "root" in step(plannedPanel).why, "no path keeps 14 mm from the root"
+    assert all(row[0].startswith("✗") for row in cells(plannedPanel))
 
 
-def test_recheckFindsBoneThatTheFieldLetSlip(planned, monkeypatch):
+def test_recheckFindsBoneThatTheFieldLetSlip(plannedPanel, monkeypatch):
     from IntradiscalNavLib.Planning import PathEvaluation
 
-    path = planned.logic.paths.book.entries[0].trajectory
-    context = planned.logic.paths.contexts.known("disc", "L4-L5", "left")
+    path = plannedPanel.logic.paths.book.entries[0].trajectory
+    context = plannedPanel.logic.paths.contexts.known("disc", "L4-L5", "left")
     assert recheckTrajectory(context, path).legal
     monkeypatch.setattr(PathEvaluation, "crossesBone", lambda *_: np.array([True]))
     grazing = recheckTrajectory(context, path)
@@ -276,85 +230,85 @@ def test_recheckFindsBoneThatTheFieldLetSlip(planned, monkeypatch):
 # --- the scene
 
 
-def test_reopenedSceneShowsTheSamePaths(panels, planned, tmp_path):
+def test_reopenedSceneShowsTheSamePaths(panels, plannedPanel, tmp_path):
     import slicer
 
-    paths, node = planned.logic.paths, planned._parameterNode
-    planned.ui.confirmLevelCheck.click()
+    paths, node = plannedPanel.logic.paths, plannedPanel._parameterNode
+    plannedPanel.ui.confirmLevelCheck.click()
     paths.select(node, paths.book.entries[2].number)
     paths.lock(node)
     drag(lines()[paths.book.entries[1].name], [np.array([1.0, 0, 0])])
-    expected, texts = paths.book.toDict(), cells(planned)
+    expected, texts = paths.book.toDict(), cells(plannedPanel)
     slicer.util.saveScene(str(tmp_path / "scene.mrb"))
     panels.scene.Clear(0)
-    assert cells(planned) == [] and not lines()
+    assert cells(plannedPanel) == [] and not lines()
     slicer.util.loadScene(str(tmp_path / "scene.mrb"))
-    planned.enter()
-    node = planned._parameterNode
-    assert paths.book.toDict() == expected and cells(planned) == texts
+    plannedPanel.enter()
+    node = plannedPanel._parameterNode
+    assert paths.book.toDict() == expected and cells(plannedPanel) == texts
     assert len(lines()) == len(expected["entries"]), "each line was found again, none was made twice"
     assert node.path is lines()[paths.book.entries[2].name] and node.path.GetLocked()
-    assert step(planned).state.value == "✓" and planned.ui.confirmLevelCheck.checked
+    assert step(plannedPanel).state.value == "✓" and plannedPanel.ui.confirmLevelCheck.checked
     moved = lines()[paths.book.entries[0].name]
     paths.select(node, paths.book.entries[0].number)
     drag(moved, [np.array([2.0, 0, 0])])
-    assert "Check" in planned.ui.planLabel.text, "without the anatomy worked out nothing is claimed"
-    planned.ui.checkButton.click()
+    assert "Check" in plannedPanel.ui.planLabel.text, "without the anatomy worked out nothing is claimed"
+    plannedPanel.ui.checkButton.click()
     np.testing.assert_allclose(paths.book.entries[0].trajectory.entryRas, endsOf(moved)[0], atol=1e-3)
 
 
-def test_damagedPathsOfASceneAreTold(panels, planned):
+def test_damagedPathsOfASceneAreTold(panels, plannedPanel):
     from IntradiscalNavLib.Recording.SceneDocuments import DocumentRole, findDocumentNode
 
     findDocumentNode(panels.scene, DocumentRole.PATHS).SetText("{not json")
-    planned.update()
-    assert "can't be read" in planned.ui.planLabel.text
+    plannedPanel.update()
+    assert "can't be read" in plannedPanel.ui.planLabel.text
 
 
-def test_whatIsDoneToTheNodesIsFollowed(panels, planned):
-    paths = planned.logic.paths
+def test_whatIsDoneToTheNodesIsFollowed(panels, plannedPanel):
+    paths = plannedPanel.logic.paths
     first, second, third = (entry.name for entry in paths.book.entries[:3])
     panels.scene.RemoveNode(lines()[second])
     lines()[third].SetName("renamed elsewhere")
     lines()[first].SetLocked(True)
-    planned.update()
+    plannedPanel.update()
     assert [entry.name for entry in paths.book.entries[:2]] == [first, "renamed elsewhere"]
     assert paths.book.entries[0].locked
     panels.scene.RemoveNode(lines()[first])
-    planned.update()
+    plannedPanel.update()
     assert first in lines(), "the line of a locked path comes back"
-    planned.ui.lockPathButton.click()
+    plannedPanel.ui.lockPathButton.click()
     panels.scene.RemoveNode(lines()[first])
-    planned.update()
+    plannedPanel.update()
     assert first not in lines() and len(paths.book.entries) == len(lines())
 
 
 # --- level, session, nothing legal
 
 
-def test_levelIsCountedAndConfirmedForThisLevelAlone(panel):
-    ui = panel.ui
+def test_levelIsCountedAndConfirmedForThisLevelAlone(planPanel):
+    ui = planPanel.ui
     assert not ui.confirmLevelCheck.enabled and "Count" in ui.confirmLevelCheck.toolTip
     ui.countLevelButton.click()
     assert "1 disc above the lumbosacral disc" in ui.levelLabel.text
     ui.planButton.click()
-    assert step(panel).state.value == "△" and "isn't confirmed" in step(panel).why
+    assert step(planPanel).state.value == "△" and "isn't confirmed" in step(planPanel).why
     ui.confirmLevelCheck.click()
-    assert ui.confirmLevelCheck.checked and step(panel).state.value == "✓"
+    assert ui.confirmLevelCheck.checked and step(planPanel).state.value == "✓"
     ui.levelCombo.currentText = "L3-L4"
     assert not ui.confirmLevelCheck.checked and "2 discs above" in ui.levelLabel.text
     ui.levelCombo.currentText = "L4-L5"
     assert ui.confirmLevelCheck.checked
     ui.confirmLevelCheck.click()
-    assert not ui.confirmLevelCheck.checked and step(panel).state.value == "△"
+    assert not ui.confirmLevelCheck.checked and step(planPanel).state.value == "△"
 
 
-def test_unsuitableCtIsWarnedOf(panel):
-    panel.ui.countLevelButton.click()
-    assert "voxels of 4.0 mm" in panel.ui.planWarningLabel.text
+def test_unsuitableCtIsWarnedOf(planPanel):
+    planPanel.ui.countLevelButton.click()
+    assert "voxels of 4.0 mm" in planPanel.ui.planWarningLabel.text
 
 
-def test_patientPositionComesFromTheDicomDatabase(panel, monkeypatch):
+def test_patientPositionComesFromTheDicomDatabase(planPanel, monkeypatch):
     import slicer
     from IntradiscalNavPanel.AnatomyInput import patientPositionOf
 
@@ -362,22 +316,22 @@ def test_patientPositionComesFromTheDicomDatabase(panel, monkeypatch):
         def instanceValue(self, instance, tag):
             return {("1.2.3", "0018,5100"): "HFS "}[instance, tag]
 
-    ct = panel._parameterNode.ctVolume
+    ct = planPanel._parameterNode.ctVolume
     assert patientPositionOf(ct) == ""
     monkeypatch.setattr(slicer, "dicomDatabase", Database(), raising=False)
     ct.SetAttribute("DICOM.instanceUIDs", "1.2.3 1.2.4")
     assert patientPositionOf(ct) == "HFS"
 
 
-def test_sessionOfSevenNeedlesInOneTable(panel):
-    ui, paths, node = panel.ui, panel.logic.paths, panel._parameterNode
+def test_sessionOfSevenNeedlesInOneTable(planPanel):
+    ui, paths, node = planPanel.ui, planPanel.logic.paths, planPanel._parameterNode
     ui.planSessionButton.click()
     steps = paths.sessionSteps
     assert [needle.order for needle in steps] == list(range(1, 8)) and steps[0].targetName == "disc L4-L5 left"
     assert sorted(needle.targetName for needle in steps[1:]) == [
         f"facet {level} {side}" for level in ("L3-L4", "L4-L5", "L5-S1") for side in ("left", "right")
     ]
-    for needle, row in zip(steps, cells(panel)):
+    for needle, row in zip(steps, cells(planPanel)):
         assert row[2] == f"{np.linalg.norm(needle.entryRas - needle.targetRas):.0f}/{needle.needleLengthMm:.0f}"
         np.testing.assert_allclose(endsOf(lines()[needle.needleName]), [needle.entryRas, needle.targetRas], atol=1e-3)
     assert "keep apart" in ui.sessionLabel.text and not paths.sessionConflicts
@@ -399,34 +353,34 @@ def test_sessionOfSevenNeedlesInOneTable(panel):
     assert paths.sessionSteps == () and not ui.sessionLabel.visible
 
 
-def test_nothingLegalOffersTheNearestAndSaysWhatFails(panel):
-    panel.ui.needleLengthSpin.value = 100.0
-    panel.ui.planButton.click()
-    paths = panel.logic.paths
+def test_nothingLegalOffersTheNearestAndSaysWhatFails(planPanel):
+    planPanel.ui.needleLengthSpin.value = 100.0
+    planPanel.ui.planButton.click()
+    paths = planPanel.logic.paths
     assert [entry.name for entry in paths.book.entries] == ["nearest to legal L4-L5 left"]
     nearest = paths.book.entries[0].trajectory
-    assert not nearest.legal and cells(panel)[0][0].startswith("✗")
-    assert "No legal path to L4-L5 from the left" in panel.ui.planLabel.text and "fails by" in panel.ui.planLabel.text
-    assert nearest.failing[0].name in step(panel).why and step(panel).state.value == "△"
+    assert not nearest.legal and cells(planPanel)[0][0].startswith("✗")
+    assert "No legal path to L4-L5 from the left" in planPanel.ui.planLabel.text and "fails by" in planPanel.ui.planLabel.text
+    assert nearest.failing[0].name in step(planPanel).why and step(planPanel).state.value == "△"
 
 
-def test_endplatesStandInForASegmentation(panel, phantom):
+def test_endplatesStandInForASegmentation(planPanel, coarsePhantom):
     import slicer
 
-    panel._parameterNode.segmentation = None
-    assert not panel.ui.planButton.enabled and "endplate" in panel.ui.planButton.toolTip
-    disc = phantom.truth.discs["L4-L5"]
-    points = panel.ui.endplatesSelector.addNode()
-    assert panel.ui.endplatesPlaceWidget.currentNode() is points
+    planPanel._parameterNode.segmentation = None
+    assert not planPanel.ui.planButton.enabled and "endplate" in planPanel.ui.planButton.toolTip
+    disc = coarsePhantom.truth.discs["L4-L5"]
+    points = planPanel.ui.endplatesSelector.addNode()
+    assert planPanel.ui.endplatesPlaceWidget.currentNode() is points
     half = 0.5 * disc.heightMm * np.array([0.0, 0.0, 1.0])
     for point in (disc.centerRas - half, disc.centerRas + half):  # in either order
         points.AddControlPointWorld(*point)
-    panel.update()
-    assert panel.ui.planButton.enabled
-    panel.ui.planButton.click()
-    best = panel.logic.paths.book.entries[0].trajectory
+    planPanel.update()
+    assert planPanel.ui.planButton.enabled
+    planPanel.ui.planButton.click()
+    best = planPanel.logic.paths.book.entries[0].trajectory
     assert np.linalg.norm(best.targetRas - disc.centerRas) < 12.0
-    assert "Hounsfield" in panel.ui.planWarningLabel.text
+    assert "Hounsfield" in planPanel.ui.planWarningLabel.text
     slicer.util.updateMarkupsControlPointsFromArray(points, endsOf(points) + np.array([0, 0, 1.0]))
-    panel.update()
-    assert "Check" in step(panel).why, "another disc may be meant now"
+    planPanel.update()
+    assert "Check" in step(planPanel).why, "another disc may be meant now"

@@ -1,18 +1,20 @@
 """Pictures of a planned path: slices along and across it, the view down the needle, and the skin map. Arrays and Pillow, no rendering
-window."""
+window. Pillow is asked for only when something is drawn: where it isn't installed, ImportError says so."""
 
 from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw
 
-from IntradiscalNavLib.Planning.FeasibilityMap import FeasibilityMap
-from IntradiscalNavLib.Planning.PathViews import PathView
+from IntradiscalNavLib.Planning.FeasibilityMap import FeasibilityMap, feasibilityMap
+from IntradiscalNavLib.Planning.PathViews import PathView, pathViews
+from IntradiscalNavLib.Planning.PlanTrajectories import TrajectoryPlan
 from IntradiscalNavLib.Planning.SpineAnatomy import SpineAnatomy
 from IntradiscalNavLib.Planning.StructureNames import StructureKind
 from IntradiscalNavLib.Planning.Trajectory import Trajectory
@@ -44,9 +46,42 @@ class PlanPicture:
 
     def pngBase64(self) -> str:
         """PNG as base64 text, for HTML."""
+        from PIL import Image
+
         buffer = io.BytesIO()
         Image.fromarray(self.pixels).save(buffer, format="PNG", optimize=True)
         return base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+VIEW_TITLES = {
+    "along": "Along the path (oblique axial): path, nucleus (cyan), roots and dura (yellow)",
+    "across": "Across: path with the cranio-caudal direction",
+    "down the needle": "Down the needle, 25 mm before the target",
+}
+
+
+def pathPictures(anatomy: SpineAnatomy, ctHu: npt.NDArray, ctIjkToRas: FloatArray, paths: Sequence[Trajectory]) -> list[PlanPicture]:
+    """Slices along and across the first path and the view down it; the picture along shows the other paths of its side and level too."""
+    first = paths[0]
+    same = tuple(path for path in paths if path.side == first.side and path.level == first.level)
+    pictures = []
+    for view in pathViews(first, anatomy.disc(first.level).axes):
+        shown = same if view.name == "along" else (first,)
+        drawn = drawView(anatomy, ctHu, ctIjkToRas, view, shown, pixelMm=0.4, shareNucleus=first.level)
+        pictures.append(PlanPicture(VIEW_TITLES[view.name], drawn.pixels))
+    return pictures
+
+
+def skinMapPictures(plan: TrajectoryPlan, paths: Sequence[Trajectory]) -> list[PlanPicture]:
+    """The skin map of each side of a plan, with the entries of the paths."""
+    pictures = []
+    for side, search in plan.searches.items():
+        onSide = tuple(path for path in paths if path.side == side and path.level == plan.level)
+        drawn = drawSkinMap(feasibilityMap(plan.contexts[side], search), onSide)
+        pictures.append(
+            PlanPicture(f"Skin map {side}, seen from behind: green best, dark red no legal path, grey out of reach", drawn.pixels)
+        )
+    return pictures
 
 
 def drawView(
@@ -61,6 +96,7 @@ def drawView(
     shareNucleus: str = "",
 ) -> PlanPicture:
     """CT slice of a view with tinted structures, modelled nerves, nucleus of a level and the paths projected onto it."""
+    from PIL import Image, ImageDraw
     from scipy.ndimage import map_coordinates
 
     width, height = (round(size / pixelMm) for size in view.sizeMm)
@@ -80,9 +116,9 @@ def drawView(
             pixels[edge] = TINTS[kind]
     for nerve in anatomy.nerves:
         distance = nerve.distanceMm(points)
-        color = np.asarray(TINTS[StructureKind.DURA if nerve.kind == "dura" else StructureKind.ROOT])
-        pixels[(distance <= 0) & (distance > -pixelMm * 1.5)] = color
-        pixels[distance < 0] = 0.6 * pixels[distance < 0] + 0.4 * color
+        tint = np.asarray(TINTS[StructureKind.DURA if nerve.kind == "dura" else StructureKind.ROOT])
+        pixels[(distance <= 0) & (distance > -pixelMm * 1.5)] = tint
+        pixels[distance < 0] = 0.6 * pixels[distance < 0] + 0.4 * tint
     if shareNucleus in anatomy.discs:
         norm = np.linalg.norm(anatomy.discs[shareNucleus].nucleusCoordinates(points), axis=-1)
         ring = (norm <= 1.0) & ~_eroded(norm <= 1.0)
@@ -109,6 +145,8 @@ def drawSkinMap(
     skinMap: FeasibilityMap, trajectories: tuple[Trajectory, ...] = (), *, title: str = "", pixelMm: float = 0.6
 ) -> PlanPicture:
     """The skin seen from behind: grey unreachable, red no legal path, red to green the best score; entries marked."""
+    from PIL import Image, ImageDraw
+
     r, s = skinMap.pointsRas[..., 0], skinMap.pointsRas[..., 2]
     known = ~np.isnan(r) & ~np.isnan(skinMap.pointsRas[..., 1])
     low = np.array([np.nanmin(r[known]), np.nanmin(s[known])]) - 5.0
@@ -166,7 +204,7 @@ def _eroded(region: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     return inner
 
 
-def _scaleBar(draw: ImageDraw.ImageDraw, width: int, height: int, pixelMm: float) -> None:
+def _scaleBar(draw: Any, width: int, height: int, pixelMm: float) -> None:
     length = 50.0 / pixelMm
     draw.line([(width - 8 - length, height - 6), (width - 8, height - 6)], fill=(255, 255, 255), width=2)
     draw.text((width - 8 - length, height - 20), "50 mm", fill=(255, 255, 255))
