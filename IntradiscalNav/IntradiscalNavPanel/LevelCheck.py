@@ -2,6 +2,7 @@
 
 import enum
 
+from FusionRegistrationPanel.FusionRegistrationLogic import ijkToRasOf
 from slicer.i18n import tr as _
 
 from .NavigationRules import NavigationAction
@@ -63,8 +64,17 @@ class LevelCheck:
 
     def warnings(self, parameterNode):
         """What makes this CT or segmentation doubtful for planning: supine, tilted gantry, thick slices, cut skin and the like."""
-        anatomy = self._logic.knownAnatomy(parameterNode)
-        return () if anatomy is None else tuple(anatomy.warnings)
+        from IntradiscalNavLib.Planning.CtSuitability import checkGeometry
+
+        anatomy, ct = self._logic.knownAnatomy(parameterNode), parameterNode.ctVolume
+        if anatomy is not None:
+            return tuple(anatomy.warnings)
+        if ct is None or ct.GetImageData() is None:
+            return ()
+        try:  # what the grid alone tells is known at once
+            return checkGeometry(ct.GetImageData().GetDimensions()[::-1], ijkToRasOf(ct), "CT")
+        except ValueError as error:
+            return (str(error),)
 
     def confirm(self, parameterNode):
         """The operator has counted and agrees.

@@ -9,7 +9,8 @@ from slicer.i18n import tr as _
 MAP_ATTRIBUTE = "IntradiscalNav.SkinMap"
 COLOR_COUNT = 256
 OUT_OF_REACH, NO_LEGAL_PATH, FIRST_LEGAL = 0, 1, 2
-OUT_OF_REACH_COLOR, NO_LEGAL_COLOR = (0.62, 0.62, 0.62), (0.12, 0.12, 0.12)
+OUT_OF_REACH_COLOR, NO_LEGAL_COLOR = (0.62, 0.62, 0.62, 0.25), (0.12, 0.12, 0.12, 0.5)
+"""RGBA: the spine is seen through the skin where no path starts."""
 LEGAL_COLORS = ((0.27, 0.0, 0.33), (0.23, 0.32, 0.55), (0.13, 0.57, 0.55), (0.37, 0.79, 0.38), (0.99, 0.91, 0.15))
 """Five steps of viridis, told apart by color-blind eyes and on grey paper."""
 OPACITY = 0.85
@@ -105,8 +106,8 @@ class SkinMap:
         node.SetAttribute(MAP_ATTRIBUTE, "colors")
         node.SetTypeToUser()
         node.SetNumberOfColors(COLOR_COUNT)
-        node.SetColor(OUT_OF_REACH, _("out of reach"), *OUT_OF_REACH_COLOR, 1.0)
-        node.SetColor(NO_LEGAL_PATH, _("no legal path"), *NO_LEGAL_COLOR, 1.0)
+        node.SetColor(OUT_OF_REACH, _("out of reach"), *OUT_OF_REACH_COLOR)
+        node.SetColor(NO_LEGAL_PATH, _("no legal path"), *NO_LEGAL_COLOR)
         steps = np.linspace(0, 1, len(LEGAL_COLORS))
         for index in range(FIRST_LEGAL, COLOR_COUNT):
             share = (index - FIRST_LEGAL) / (COLOR_COUNT - 1 - FIRST_LEGAL)

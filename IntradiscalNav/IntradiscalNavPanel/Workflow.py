@@ -97,7 +97,7 @@ def planStep(path, trajectory, doubt=""):
     )
     failing = trajectory.failing
     if failing:
-        return WorkflowStep(StepName.Plan, StepState.Doubtful, f"{text}: {failing[0].sentence()}")
+        return WorkflowStep(StepName.Plan, StepState.Doubtful, f"{text}: " + "; ".join(limit.sentence() for limit in failing))
     if doubt:
         return WorkflowStep(StepName.Plan, StepState.Doubtful, f"{text}: {doubt}")
     return WorkflowStep(StepName.Plan, StepState.Done, text)

@@ -95,7 +95,7 @@ class PathsSection:
         entry = self._paths.selectedEntry(parameterNode) if parameterNode is not None else None
         self.ui.pathNameEdit.enabled = entry is not None
         self.ui.pathNameEdit.toolTip = _("Name of the active path; Enter renames it") if entry is not None else _("Select a path first.")
-        if not self.ui.pathNameEdit.hasFocus():
+        if not self.ui.pathNameEdit.focus:
             self.ui.pathNameEdit.text = entry.name if entry is not None else ""
         if parameterNode is None:
             self._fill(())

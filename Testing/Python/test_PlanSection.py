@@ -159,7 +159,7 @@ def test_draggedPathIsEvaluatedWhileItMovesAndOnceUndone(plannedPanel):
     assert last.failing and last.rechecked, "the path now runs steeply through bone"
     assert cells(plannedPanel)[0][0].startswith("✗")
     np.testing.assert_allclose(node.path.GetDisplayNode().GetSelectedColor(), (0.84, 0.15, 0.1))
-    assert step(plannedPanel).state.value == "△" and last.failing[0].name in step(plannedPanel).why
+    assert step(plannedPanel).state.value == "△" and all(limit.name in step(plannedPanel).why for limit in last.failing)
     plannedPanel.ui.undoPathButton.click()
     np.testing.assert_allclose(endsOf(node.path)[0], before.entryRas, atol=1e-3)
     assert cells(plannedPanel)[0][0][0] == "△" and "✗" not in plannedPanel.ui.planLabel.text
@@ -304,6 +304,7 @@ def test_levelIsCountedAndConfirmedForThisLevelAlone(planPanel):
 
 
 def test_unsuitableCtIsWarnedOf(planPanel):
+    assert "The CT has voxels of 4.0 mm" in planPanel.ui.planWarningLabel.text, "what the grid tells is told at once"
     planPanel.ui.countLevelButton.click()
     assert "voxels of 4.0 mm" in planPanel.ui.planWarningLabel.text
 
