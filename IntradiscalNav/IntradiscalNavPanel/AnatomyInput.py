@@ -38,7 +38,10 @@ def labelsOf(segmentation, ctVolume):
 
 
 def _colorNames(labelMap, labels):
-    """Names of the color table, or None for TotalSegmentator's numbers."""
+    """Names of the color table, or None for TotalSegmentator's numbers.
+
+    Slicer gives every label map a general color table, whose names have nothing to do with it: names count only if they name a vertebra.
+    """
     display = labelMap.GetDisplayNode()
     colors = display.GetColorNode() if display is not None else None
     if colors is None:
@@ -46,10 +49,12 @@ def _colorNames(labelMap, labels):
     names = {
         int(value): colors.GetColorName(int(value)) for value in np.unique(labels) if value and int(value) < colors.GetNumberOfColors()
     }
-    from IntradiscalNavLib.Planning.StructureNames import structureFromName
+    from IntradiscalNavLib.Planning.StructureNames import StructureKind, structureFromName
 
-    known = {value: name for value, name in names.items() if name and structureFromName(name) is not None}
-    return known or None
+    known = {value: (name, structureFromName(name)) for value, name in names.items() if name and structureFromName(name) is not None}
+    if not any(structure.kind is StructureKind.VERTEBRA and structure.level for _name, structure in known.values()):
+        return None
+    return {value: name for value, (name, _structure) in known.items()}
 
 
 def anatomyOf(ctVolume, segmentation, endplates=None, level=""):

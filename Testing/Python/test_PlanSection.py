@@ -385,3 +385,24 @@ def test_endplatesStandInForASegmentation(planPanel, coarsePhantom):
     slicer.util.updateMarkupsControlPointsFromArray(points, endsOf(points) + np.array([0, 0, 1.0]))
     planPanel.update()
     assert "Check" in step(planPanel).why, "another disc may be meant now"
+
+
+def test_generalColorsOfALabelMapAreNoNames(panels):
+    """Slicer's general colors call 7 "artery", 8 "vein" whatever the label map holds: TotalSegmentator's numbers are taken then."""
+    import slicer
+
+    panels.load("IntradiscalNav")
+    from IntradiscalNavPanel.AnatomyInput import labelsOf
+
+    labels = np.zeros((4, 5, 6), np.uint8)
+    labels[1, 1, 1], labels[2, 2, 2] = 1, 2
+    labelMap = slicer.util.addVolumeFromArray(labels, nodeClassName="vtkMRMLLabelMapVolumeNode")
+    colors = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLColorTableNode", "Colors")
+    colors.SetTypeToUser()
+    colors.SetNumberOfColors(3)
+    labelMap.CreateDefaultDisplayNodes()
+    labelMap.GetDisplayNode().SetAndObserveColorNodeID(colors.GetID())
+    for names, expected in ((("artery", "bone"), None), (("artery", "vertebrae_L4"), {1: "artery", 2: "vertebrae_L4"})):
+        for value, name in enumerate(names, start=1):
+            colors.SetColor(value, name, 1, 1, 1, 1)
+        assert labelsOf(labelMap, None)[2] == expected
