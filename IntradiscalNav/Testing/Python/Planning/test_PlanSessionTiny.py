@@ -1,12 +1,13 @@
 """A whole session on the analytic spine: seven needles, apart and in order."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from IntradiscalNavLib.Planning.PlanningParameters import PlanningParameters
-from IntradiscalNavLib.Planning.SessionPlan import HUB_GAP_MM, SHAFT_GAP_MM, needleFor, planSession
+from IntradiscalNavLib.Planning.SessionPlan import HUB_GAP_MM, SHAFT_GAP_MM, needleFor, needleGaps, planSession
 
 FAST = PlanningParameters(minEntries=2500)
 
@@ -51,3 +52,17 @@ def test_aTargetThatCannotBePlannedIsLeftOutWithItsReason(makeAnatomy):
     assert {"facet L2-L3 left", "facet L2-L3 right"} == set(partial.unplanned)
     assert all("cannot be planned" in text for text in partial.unplanned.values())
     assert len(partial.steps) == 3
+
+
+def test_needlesThatComeTooNearAreNamed(session):
+    a, b = session.steps[1], session.steps[2]
+    across = np.cross(a.trajectory.directionRas, [1.0, 0, 0])
+    offset = 4.0 * across / np.linalg.norm(across)
+    shifted = replace(b.trajectory, entryRas=a.trajectory.entryRas + offset, targetRas=a.trajectory.targetRas + offset)
+    apart = needleGaps([(step.target.name, step.trajectory, step.needleLengthMm) for step in session.steps])
+    assert (apart.closestShaftsMm, apart.closestHubsMm, apart.conflicts) == (session.closestShaftsMm, session.closestHubsMm, ())
+    near = needleGaps([("a", a.trajectory, 90.0), ("b", shifted, 90.0)])
+    assert near.closestShaftsMm == pytest.approx(4.0)
+    assert near.closestHubsMm == pytest.approx(4.0)
+    assert near.conflicts == ("a and b: needles 4 mm, hubs 4 mm apart",)
+    assert needleGaps([("alone", a.trajectory, 90.0)]).closestShaftsMm == np.inf

@@ -14,7 +14,7 @@ from IntradiscalNavLib.Planning.PathEvaluation import evaluateTrajectory
 from IntradiscalNavLib.Planning.PlanContext import preparePlan
 from IntradiscalNavLib.Planning.PlanningParameters import PlanningParameters
 from IntradiscalNavLib.Planning.Trajectory import HardLimit, Trajectory
-from IntradiscalNavLib.Planning.TrajectoryBook import TrajectoryBook
+from IntradiscalNavLib.Planning.TrajectoryBook import OFFERED, OWN, TrajectoryBook
 from IntradiscalNavLib.Planning.TrajectoryStatus import TrajectoryStatus, statusOf, statusOfLimit
 
 PATH = Trajectory(
@@ -145,3 +145,32 @@ def test_levelEvidenceCountsFromTheSacrum(makeAnatomy):
     assert any("no thoracic vertebra" in fact for fact in levelEvidence(anatomy, "L4-L5"))
     with pytest.raises(ValueError, match="cannot be planned"):
         levelEvidence(anatomy, "L1-L2")
+
+
+def test_newPlanTakesThePlaceOfTheOldOfferedPathsInOneStep():
+    book = TrajectoryBook([PATH])
+    first = book.replaceOrigin(OFFERED, [PATH, moved(-75.0)])
+    assert [e.name for e in book.entries] == ["best 2", "best 3", "best"]
+    book.setLocked(first[0], True)
+    book.drag(first[1], moved(-76.0))
+    book.endDrag()
+    assert book.entry(first[1]).origin == OWN, "what was dragged is the operator's"
+    second = book.replaceOrigin(OFFERED, [moved(-80.0)])
+    assert {e.number for e in book.entries} == {1, *first, *second}
+    third = book.replaceOrigin(OFFERED, [moved(-81.0)])
+    assert {e.number for e in book.entries} == {1, *first, *third}
+    assert book.undo()
+    assert {e.number for e in book.entries} == {1, *first, *second}
+    assert TrajectoryBook.fromDict(book.toDict()).entry(second[0]).origin == OFFERED
+    assert len({e.name for e in book.entries}) == len(book.entries)
+
+
+def test_reevaluationIsOneStepThatKeepsNamesAndLocks():
+    book = TrajectoryBook([PATH, PATH])
+    book.setLocked(2, True)
+    book.reevaluate({1: replace(PATH, name="x", score=0.1), 2: replace(PATH, score=0.2)})
+    assert [(e.name, e.locked, e.trajectory.score) for e in book.entries] == [("best", False, 0.1), ("best 2", True, 0.2)]
+    assert book.undo()
+    assert [e.trajectory.score for e in book.entries] == [0.7, 0.7]
+    with pytest.raises(ValueError, match="no path number 9"):
+        book.reevaluate({9: PATH})
