@@ -75,7 +75,7 @@ class PathNodes:
             if number is not None and self._nodes.get(number) is not node:
                 self._watch(number, node)
 
-    def show(self, entries, selectedNumber, othersVisible=True):
+    def show(self, entries, selectedNumber, othersVisible=True, allLocked=False):
         """Make the lines equal to the entries of the book: place, name, lock, color; no other line of ours stays in the scene."""
         wanted = {entry.number for entry in entries}
         for number in [number for number in self._nodes if number not in wanted]:
@@ -84,9 +84,9 @@ class PathNodes:
             if node is not None:
                 slicer.mrmlScene.RemoveNode(node)
         for entry in entries:
-            self.showOne(entry, entry.number == selectedNumber, othersVisible)
+            self.showOne(entry, entry.number == selectedNumber, othersVisible, allLocked)
 
-    def showOne(self, entry, isSelected, othersVisible=True):
+    def showOne(self, entry, isSelected, othersVisible, allLocked):
         """Make the line of one entry equal to it."""
         node = self.nodeOf(entry.number)
         self._writing = True
@@ -103,7 +103,7 @@ class PathNodes:
             for index, label in enumerate((_("Entry"), _("Target"))):
                 if node.GetNthControlPointLabel(index) != label:
                     node.SetNthControlPointLabel(index, label)
-            node.SetLocked(entry.locked)
+            node.SetLocked(entry.locked or allLocked)
             self._decorate(node, statusColor(entry.trajectory), isSelected, othersVisible)
         finally:
             self._writing = False

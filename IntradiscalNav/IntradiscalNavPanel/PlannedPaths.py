@@ -9,6 +9,7 @@ from slicer.i18n import tr as _
 
 from . import PathRules
 from .NavigationRules import NavigationAction
+from .PathDocument import PathDocument, stampOf
 from .PathNodes import UNCHECKED_COLOR, PathNodes, endsOf, isLine, shows
 from .PathRules import PathAction
 from .PathTexts import comparisonRows, pathRow, statusColor
@@ -46,7 +47,7 @@ class PlannedPaths:
         """What the last plan has to say beside its paths: why nothing is legal, or why a path can't be evaluated."""
         self._basis = self._anatomyKey = None
         self._storedStamp = None
-        self._shown = (None, True)
+        self._shown = (None, True, False)
 
     # --- what can be done now
 
@@ -289,7 +290,7 @@ class PlannedPaths:
                 if node.GetName().strip() and node.GetName().strip() not in taken:
                     self.book.rename(entry.number, node.GetName())
                 changed = True
-            if node is not None and bool(node.GetLocked()) != entry.locked:
+            if node is not None and not self._shown[2] and bool(node.GetLocked()) != entry.locked:
                 self.book.setLocked(entry.number, bool(node.GetLocked()))
                 changed = True
         if changed:
@@ -297,33 +298,27 @@ class PlannedPaths:
                 numbers = [entry.number for entry in self.book.entries]
                 selected = self._shown[0] if self._shown[0] in numbers else numbers[0]
             self._write(parameterNode, selected)
-        elif self._shown != (self.selectedNumber(parameterNode), parameterNode.showAllPaths):
+        elif self._shown != (self.selectedNumber(parameterNode), parameterNode.showAllPaths, self._logic.isGuiding):
             self._show(parameterNode, self.selectedNumber(parameterNode))
 
     def _read(self, parameterNode):
         """The book that a loaded scene brought, if it isn't the one we wrote."""
-        from IntradiscalNavLib.Planning.TrajectoryBook import TrajectoryBook
-        from IntradiscalNavLib.Recording.SceneDocuments import DocumentRole, findDocumentNode, readDocument
-
-        node = findDocumentNode(slicer.mrmlScene, DocumentRole.PATHS)
-        stamp = None if node is None else (node.GetID(), node.GetText())
+        stamp = stampOf(slicer.mrmlScene)
         if stamp == self._storedStamp:
             return
-        if node is None:  # the scene was closed
+        if stamp is None:  # the scene was closed
             self.reset()
             return
         self._storedStamp = stamp
         try:
-            content = readDocument(slicer.mrmlScene, DocumentRole.PATHS)
-            book = TrajectoryBook.fromDict(content["book"])
-            session = SessionNeedles.fromDict(content.get("session", {}))
-        except (ValueError, KeyError, TypeError) as error:
+            stored = PathDocument.read(slicer.mrmlScene)
+        except ValueError as error:
             self.message = _("The paths of this scene can't be read: {reason}").format(reason=error)
             return
         self.nodes.reset()
         self.contexts.clear()
-        self.book, self.session, self.lastPlan = book, session, None
-        self.message, self._basis, self._anatomyKey = str(content.get("message", "")), content.get("basis"), None
+        self.book, self.session, self.lastPlan = stored.book, stored.session, None
+        self.message, self._basis, self._anatomyKey = stored.message, stored.basis, None
         self.nodes.takeFromScene()
         self._show(parameterNode, self.selectedNumber(parameterNode))
 
@@ -333,15 +328,13 @@ class PlannedPaths:
         self._show(parameterNode, selected)
 
     def _store(self):
-        from IntradiscalNavLib.Recording.SceneDocuments import DocumentRole, storeDocument
-
-        content = {"book": self.book.toDict(), "session": self.session.toDict(), "message": self.message, "basis": self._basis}
-        node = storeDocument(slicer.mrmlScene, DocumentRole.PATHS, content)
-        self._storedStamp = (node.GetID(), node.GetText())
+        self._storedStamp = PathDocument(self.book, self.session, self.message, self._basis).store(slicer.mrmlScene)
 
     def _show(self, parameterNode, selected):
-        self._shown = (selected, parameterNode.showAllPaths)
-        self.nodes.show(self.book.entries, selected, parameterNode.showAllPaths)
+        # The views of the guidance show the needle's own path alone, and no slip of the mouse moves it.
+        guiding = self._logic.isGuiding
+        self._shown = (selected, parameterNode.showAllPaths, guiding)
+        self.nodes.show(self.book.entries, selected, parameterNode.showAllPaths and not guiding, guiding)
         node = self.nodes.nodeOf(selected)
         if node is not None and parameterNode.path is not node:
             parameterNode.path = node
