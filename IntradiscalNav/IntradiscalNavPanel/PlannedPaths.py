@@ -9,6 +9,7 @@ from slicer.i18n import tr as _
 
 from . import PathRules
 from .NavigationRules import NavigationAction
+from .NeedleMarks import markNeedles
 from .PathDocument import PathDocument, stampOf
 from .PathNodes import UNCHECKED_COLOR, PathNodes, endsOf, isLine, shows
 from .PathRules import PathAction
@@ -335,6 +336,7 @@ class PlannedPaths:
         guiding = self._logic.isGuiding
         self._shown = (selected, parameterNode.showAllPaths, guiding)
         self.nodes.show(self.book.entries, selected, parameterNode.showAllPaths and not guiding, guiding)
+        markNeedles(self.nodes, self.book.entries, selected, self.sessionSteps)
         node = self.nodes.nodeOf(selected)
         if node is not None and parameterNode.path is not node:
             parameterNode.path = node

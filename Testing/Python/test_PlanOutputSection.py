@@ -6,12 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-
-
-def endsOf(node):
-    import slicer
-
-    return slicer.util.arrayFromMarkupsControlPoints(node, world=True)
+from PlanInPanel import endsOf
 
 
 def mapArray(panel, name):
