@@ -10,6 +10,7 @@ import numpy as np
 from FusionRegistrationLib.RigidTransform import FloatArray, checkRigid
 from IntradiscalNavLib.Guidance.Guidance import NeedleShape
 from IntradiscalNavLib.Guidance.PathFrame import PathFrame
+from TranslatedText.Translation import tr as _
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +58,7 @@ class ActiveNeedle:
         :raises ValueError: for an empty name or a tip calibration that is not rigid.
         """
         if not plan.name:
-            raise ValueError("A needle needs a name, so that it can be told from the others on the screen and in the log.")
+            raise ValueError(_("A needle needs a name, so that it can be told from the others on the screen and in the log."))
         checkRigid(plan.needleTipToNeedle, f"NeedleTipToNeedle of needle {plan.name!r}")
         self._plans[plan.name] = plan
 
@@ -71,7 +72,11 @@ class ActiveNeedle:
         :raises ValueError: when there is no such needle.
         """
         if name not in self._plans:
-            raise ValueError(f"There is no needle {name!r}; planned are {', '.join(self._plans) or 'none'}. Plan it first.")
+            raise ValueError(
+                _("There is no needle {name!r}; planned are {names}. Plan it first.").format(
+                    name=name, names=", ".join(self._plans) or "none"
+                )
+            )
         if name == self._active:
             return None
         switch = NeedleSwitch(nowSec, self._active, name, self._plans[name].targetName)
@@ -83,7 +88,7 @@ class ActiveNeedle:
     def selectNext(self, nowSec: float) -> NeedleSwitch | None:
         """The next needle in the order they were planned, round to the first (for a foot switch)."""
         if not self._plans:
-            raise ValueError("No needle is planned. Plan a trajectory first.")
+            raise ValueError(_("No needle is planned. Plan a trajectory first."))
         names = self.names
         return self.select(names[(names.index(self._active) + 1) % len(names)] if self._active else names[0], nowSec)
 

@@ -8,6 +8,7 @@ import wave
 import numpy as np
 
 from IntradiscalNavLib.Guidance.ProximityAlert import AlertSound
+from TranslatedText.Translation import tr as _
 
 SAMPLE_RATE_HZ = 22050
 BEEP_SEC = 0.12
@@ -21,7 +22,11 @@ def toneWav(sound: AlertSound, volume: float = 0.5) -> bytes:
     :raises ValueError: for a pitch that can't be played, a negative pause, or a volume outside 0..1.
     """
     if not 20.0 <= sound.frequencyHz <= SAMPLE_RATE_HZ / 2.5 or sound.intervalSec < 0 or not 0.0 <= volume <= 1.0:
-        raise ValueError(f"Can't make a tone of {sound.frequencyHz} Hz, {sound.intervalSec} s, volume {volume}. Use 20-8800 Hz, 0..1.")
+        raise ValueError(
+            _("Can't make a tone of {frequencyHz} Hz, {intervalSec} s, volume {volume}. Use 20-8800 Hz, 0..1.").format(
+                frequencyHz=sound.frequencyHz, intervalSec=sound.intervalSec, volume=volume
+            )
+        )
     times = np.arange(round(BEEP_SEC * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
     edge = np.clip(np.minimum(times, BEEP_SEC - times) / EDGE_SEC, 0.0, 1.0)
     beep = volume * edge * np.sin(2 * np.pi * sound.frequencyHz * times)

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from FusionRegistrationLib.RigidTransform import FloatArray
+from TranslatedText.Translation import tr as _
 
 
 class ArchState(enum.Enum):
@@ -87,19 +88,21 @@ class ArchSuperimposition:
 
     def _judge(self, nowSec: float) -> ArchCheck:
         limits = self.limits
-        distances = np.concatenate([sample for _, sample in self._samples]) if self._samples else np.zeros(0)
+        distances = np.concatenate([sample for _unused, sample in self._samples]) if self._samples else np.zeros(0)
         count = len(distances)
         if count < limits.leastPoints:
             self.state = ArchState.UNKNOWN
             nan = float("nan")
-            message = "Too little bone is seen: rest the probe on a spinous process or lamina."
+            message = _("Too little bone is seen: rest the probe on a spinous process or lamina.")
             return ArchCheck(nowSec, self.state, nan, nan, nan, nan, nan, count, message)
         far = np.abs(distances) > limits.mostMm
         farShare = float(far.mean())
         near = distances[~far]
         if farShare > 1.0 - limits.leastShare or not len(near):
             self.state = ArchState.DOUBTFUL
-            message = f"Most of the bone seen ({farShare:.0%}) lies more than {limits.mostMm:g} mm from any bone of the CT. Register again."
+            message = _(
+                "Most of the bone seen ({farShare:.0%}) lies more than {mostMm:g} mm from any bone of the CT. Register again."
+            ).format(farShare=farShare, mostMm=limits.mostMm)
             median, bias = float(np.median(np.abs(distances))), float(np.median(distances))
             return ArchCheck(nowSec, self.state, median, float("nan"), bias, 0.0, farShare, count, message)
         median = float(np.median(np.abs(near)))
@@ -107,11 +110,13 @@ class ArchSuperimposition:
         self.state = ArchState.GOOD if median <= border else ArchState.DOUBTFUL
         bias = float(np.median(near))
         if self.state is ArchState.GOOD:
-            message = f"Bone of ultrasound and CT coincide within {median:.1f} mm (median)."
+            message = _("Bone of ultrasound and CT coincide within {median:.1f} mm (median).").format(median=median)
         else:
             side = "above" if bias > 0 else "below"
-            message = f"The bone in ultrasound lies {abs(bias):.1f} mm {side} the CT's (median {median:.1f} mm apart). "
-            message += "Check a known point or register again."
+            message = _("The bone in ultrasound lies {bias:.1f} mm {side} the CT's (median {median:.1f} mm apart). ").format(
+                bias=abs(bias), side=side, median=median
+            )
+            message += _("Check a known point or register again.")
         return ArchCheck(
             nowSec,
             self.state,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from IntradiscalNavLib.Guidance.Guidance import Guidance
 from IntradiscalNavLib.Guidance.GuidancePhase import GuidancePhase
 from IntradiscalNavLib.Guidance.ProximityAlert import AlertLevel, AlertState
+from TranslatedText.Translation import tr as _
 
 BLANK = "– –"
 OK_STATE = "OK"
@@ -109,9 +110,9 @@ def displayGuidance(
         without that key no patient sensor takes part.
     :param uncertaintyWarningMm: above this 95 % radius the uncertainty is shown as a warning.
     """
-    needle = tools.get(NEEDLE, ToolLiveness(False, "MISSING", "no needle is streamed"))
+    needle = tools.get(NEEDLE, ToolLiveness(False, "MISSING", _("no needle is streamed")))
     reference = tools.get(REFERENCE, ToolLiveness(True))
-    probe = tools.get(PROBE, ToolLiveness(False, "MISSING", "no probe is streamed"))
+    probe = tools.get(PROBE, ToolLiveness(False, "MISSING", _("no probe is streamed")))
     needleLive = needle.live and reference.live and guidance is not None
     shown = guidance if needleLive else None
     planeLive = shown is not None and probe.live and shown.inPlane is not None

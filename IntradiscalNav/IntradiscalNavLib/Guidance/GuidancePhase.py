@@ -6,6 +6,7 @@ import enum
 from dataclasses import dataclass
 
 from IntradiscalNavLib.Guidance.Guidance import Guidance
+from TranslatedText.Translation import tr as _
 
 
 class GuidancePhase(enum.Enum):
@@ -36,7 +37,7 @@ class PhaseLimits:
             min(self.skinReachMm, self.skinLateralMm, self.insertedMm, self.advancingLateralMm, self.targetReachMm) <= 0
             or min(self.hysteresisMm, self.dwellSec) < 0
         ):
-            raise ValueError("Phase limits must be positive lengths; hysteresis and dwell must not be negative.")
+            raise ValueError(_("Phase limits must be positive lengths; hysteresis and dwell must not be negative."))
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from FusionRegistrationLib.RigidTransform import FloatArray
 from IntradiscalNavLib.Guidance.PathFrame import crossProduct, vectorLength
+from TranslatedText.Translation import tr as _
 
 PARALLEL_SINE = np.sin(np.radians(1.0))
 """A shaft within one degree of the image plane meets it nowhere that could be aimed at."""
@@ -77,13 +78,15 @@ def imagePlane(imageToRas: npt.ArrayLike, columns: int, rows: int) -> ImagePlane
     """
     matrix = np.array(imageToRas, float)
     if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
-        raise ValueError("ImageToRas must be a 4x4 matrix of finite numbers. Check the probe calibration and the probe's pose.")
+        raise ValueError(_("ImageToRas must be a 4x4 matrix of finite numbers. Check the probe calibration and the probe's pose."))
     area = vectorLength(crossProduct(matrix[:3, 0], matrix[:3, 1]))
     column, row = vectorLength(matrix[:3, 0]), vectorLength(matrix[:3, 1])
     if min(column, row) < 1e-6 or area < 0.1 * column * row:
-        raise ValueError("ImageToRas spans no plane: its pixel axes are null or parallel. Load the probe calibration again.")
+        raise ValueError(_("ImageToRas spans no plane: its pixel axes are null or parallel. Load the probe calibration again."))
     if columns < 1 or rows < 1:
-        raise ValueError(f"The ultrasound image is empty ({columns} x {rows} pixels). Wait for the first frame.")
+        raise ValueError(
+            _("The ultrasound image is empty ({columns} x {rows} pixels). Wait for the first frame.").format(columns=columns, rows=rows)
+        )
     return ImagePlane(matrix, int(columns), int(rows))
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from FusionRegistrationLib.RigidTransform import FloatArray, invertRigid, rigidFrom, transformPoints
+from TranslatedText.Translation import tr as _
 
 SHORTEST_PATH_MM = 1.0
 """A path shorter than this has no usable direction."""
@@ -38,7 +39,7 @@ def directionBetween(fromPointRas: npt.ArrayLike, toPointRas: npt.ArrayLike) -> 
     difference = np.asarray(toPointRas, float) - np.asarray(fromPointRas, float)
     length = float(np.linalg.norm(difference))
     if not np.isfinite(length) or length < 1e-9:
-        raise ValueError("The two points give no direction: they coincide or are not finite. Place them apart.")
+        raise ValueError(_("The two points give no direction: they coincide or are not finite. Place them apart."))
     result: FloatArray = difference / length
     return result
 
@@ -100,9 +101,17 @@ def pathFrame(entryRas: npt.ArrayLike, targetRas: npt.ArrayLike) -> PathFrame:
     entry, target = np.array(entryRas, float), np.array(targetRas, float)
     for name, point in (("entry", entry), ("target", target)):
         if point.shape != (3,) or not np.isfinite(point).all():
-            raise ValueError(f"The {name} point of the path must be three finite numbers in RAS mm, not {point!r}. Plan the path again.")
+            raise ValueError(
+                _("The {name} point of the path must be three finite numbers in RAS mm, not {point!r}. Plan the path again.").format(
+                    name=name, point=point
+                )
+            )
     lengthMm = float(np.linalg.norm(target - entry))
     if lengthMm < SHORTEST_PATH_MM:
-        raise ValueError(f"The planned path is {lengthMm:.3g} mm long. Place entry and target at least {SHORTEST_PATH_MM:g} mm apart.")
+        raise ValueError(
+            _("The planned path is {lengthMm:.3g} mm long. Place entry and target at least {shortestPathMm:g} mm apart.").format(
+                lengthMm=lengthMm, shortestPathMm=SHORTEST_PATH_MM
+            )
+        )
     axes = uprightAxes((target - entry) / lengthMm)
     return PathFrame(entry, target, rigidFrom(axes, target), lengthMm)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from IntradiscalNavLib.Guidance.StructureClearance import StructureClearance
+from TranslatedText.Translation import tr as _
 
 
 class AlertLevel(enum.IntEnum):
@@ -77,7 +78,7 @@ class ProximityAlert:
 
     def __init__(self, warningMm: float = 3.0, hysteresisMm: float = 0.5) -> None:
         if warningMm < 0 or hysteresisMm < 0:
-            raise ValueError("Warning distance and hysteresis are lengths in mm and must not be negative.")
+            raise ValueError(_("Warning distance and hysteresis are lengths in mm and must not be negative."))
         self.warningMm, self.hysteresisMm = warningMm, hysteresisMm
         self._levels: dict[str, AlertLevel] = {}
         self._mutedAt: AlertLevel | None = None

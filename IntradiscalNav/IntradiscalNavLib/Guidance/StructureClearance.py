@@ -13,6 +13,7 @@ import numpy.typing as npt
 from FusionRegistrationLib.RigidTransform import FloatArray
 from IntradiscalNavLib.Guidance.PathFrame import vectorLength
 from IntradiscalNavLib.Guidance.StructureDistance import StackedTables, StructureDistance
+from TranslatedText.Translation import tr as _
 
 SAMPLE_STEP_MM = 1.5
 REFINEMENTS = 4
@@ -69,7 +70,7 @@ class StructureSet:
         self.structures = tuple(structures)
         names = [structure.name for structure in self.structures]
         if len(set(names)) != len(names):
-            raise ValueError(f"Structures share a name: {', '.join(sorted(names))}. Give each its own.")
+            raise ValueError(_("Structures share a name: {names}. Give each its own.").format(names=", ".join(sorted(names))))
         self._tables = StackedTables([structure.distance for structure in self.structures]) if self.structures else None
 
     def leastDistances(self, startsRas: npt.ArrayLike, endsRas: npt.ArrayLike) -> tuple[FloatArray, FloatArray, npt.NDArray[np.bool_]]:
@@ -97,9 +98,9 @@ class StructureSet:
         steps = 1.0 / np.array(counts)
         bestShares = places * steps
         distancesAlong = self._tables.alongSegments(starts, ways)
-        for _ in range(0 if isBound.all() else REFINEMENTS):
+        for _refinement in range(0 if isBound.all() else REFINEMENTS):
             near = np.minimum(np.maximum(bestShares[:, :, None] + steps[:, None] * REFINED_OFFSETS, 0.0), 1.0)
-            found, _ = distancesAlong(near)
+            found, _isBound = distancesAlong(near)
             index = found.argmin(axis=2)
             least = found[rows, columns, index]
             better = (least < best) & ~isBound

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from FusionRegistrationLib.RigidTransform import FloatArray
+from TranslatedText.Translation import tr as _
 
 DEFAULT_MARGIN_MM = 25.0
 LARGEST_TABLE = 40_000_000
@@ -139,11 +140,13 @@ def distanceFromMask(
 
     voxels, toRas = np.asarray(mask) != 0, np.asarray(ijkToRas, float)
     if voxels.ndim != 3 or not voxels.any():
-        raise ValueError(f"Structure {name!r} has no voxels. Segment it again or leave it out.")
+        raise ValueError(_("Structure {name!r} has no voxels. Segment it again or leave it out.").format(name=name))
     spacing = np.linalg.norm(toRas[:3, :3], axis=0)
     axes = toRas[:3, :3] / spacing
     if np.abs(axes.T @ axes - np.eye(3)).max() > 1e-3:
-        raise ValueError(f"The voxel axes of structure {name!r} aren't perpendicular. Resample it onto an upright grid first.")
+        raise ValueError(
+            _("The voxel axes of structure {name!r} aren't perpendicular. Resample it onto an upright grid first.").format(name=name)
+        )
     box = ndimage.find_objects(voxels.astype(np.uint8))[0]
     pad = np.ceil(marginMm / spacing).astype(int)[::-1] + 1
     cropped = np.pad(voxels[box], [(p, p) for p in pad])
@@ -216,7 +219,7 @@ def distanceFromPolyData(name: str, polyData: Any, marginMm: float = DEFAULT_MAR
     normals.Update()
     surface = normals.GetOutput()
     if surface.GetNumberOfPolys() == 0:
-        raise ValueError(f"The surface of structure {name!r} has no triangles. Make its closed surface first.")
+        raise ValueError(_("The surface of structure {name!r} has no triangles. Make its closed surface first.").format(name=name))
     points = vtk_to_numpy(surface.GetPoints().GetData()).astype(float)
     corners = points[vtk_to_numpy(surface.GetPolys().GetConnectivityArray()).reshape(-1, 3)]
     lower, upper = points.min(axis=0) - marginMm, points.max(axis=0) + marginMm
@@ -239,7 +242,7 @@ def distanceFromPolyData(name: str, polyData: Any, marginMm: float = DEFAULT_MAR
     nodes = np.column_stack([x.ravel(), y.ravel(), z.ravel()])
     samples = np.vstack([points, corners.mean(axis=1)])
     reach = float(np.linalg.norm(corners - corners.mean(axis=1, keepdims=True), axis=2).max())
-    distances, _ = cKDTree(samples).query(nodes)
+    distances, _unused = cKDTree(samples).query(nodes)
     values = np.where(within.ravel(), -distances, distances)
     near = np.flatnonzero(distances < min(4.0 * spacingMm, marginMm) + (reach if reach < 10.0 else 0.0))
     exact = vtkImplicitPolyDataDistance()
@@ -255,6 +258,8 @@ def distanceFromPolyData(name: str, polyData: Any, marginMm: float = DEFAULT_MAR
 def _checkSize(name: str, counts: npt.NDArray[np.int_]) -> None:
     if int(np.prod(counts.astype(np.int64))) > LARGEST_TABLE:
         raise ValueError(
-            f"The distance table of structure {name!r} would have {int(np.prod(counts.astype(np.int64)))} nodes. "
-            "Crop the structure to the region of the path or give a larger spacing."
+            _(
+                "The distance table of structure {name!r} would have {prod} nodes. "
+                "Crop the structure to the region of the path or give a larger spacing."
+            ).format(name=name, prod=int(np.prod(counts.astype(np.int64))))
         )

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from FusionRegistrationLib.RigidTransform import FloatArray
+from TranslatedText.Translation import tr as _
 
 RAYLEIGH_95 = float(np.sqrt(-2.0 * np.log(0.05)))
 """95 % radius of a round two-dimensional normal distribution, in standard deviations (2.4477)."""
@@ -63,9 +64,11 @@ class RegistrationCovariance:
     def __post_init__(self) -> None:
         covariance, center = np.asarray(self.covariance, float), np.asarray(self.centerRas, float)
         if covariance.shape != (6, 6) or center.shape != (3,) or not np.isfinite(covariance).all() or not np.isfinite(center).all():
-            raise ValueError("A registration covariance is 6x6 (rotation vector rad, translation mm) with a centre of 3 numbers in RAS mm.")
+            raise ValueError(
+                _("A registration covariance is 6x6 (rotation vector rad, translation mm) with a centre of 3 numbers in RAS mm.")
+            )
         if np.linalg.eigvalsh((covariance + covariance.T) / 2).min() < -1e-9 * max(1.0, float(np.trace(covariance))):
-            raise ValueError("The registration covariance has a negative eigenvalue. Register again.")
+            raise ValueError(_("The registration covariance has a negative eigenvalue. Register again."))
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,7 +190,7 @@ def normalRadius(sigmasMm: npt.ArrayLike, probability: float = 0.95) -> float:
 
     sigmas = np.sort(np.asarray(sigmasMm, float))
     if sigmas.shape not in ((2,), (3,)) or not 0 < probability < 1:
-        raise ValueError("Give 2 or 3 standard deviations and a probability between 0 and 1.")
+        raise ValueError(_("Give 2 or 3 standard deviations and a probability between 0 and 1."))
     largest = float(sigmas[-1])
     if largest <= 0.0:
         return 0.0
@@ -199,7 +202,7 @@ def normalRadius(sigmasMm: npt.ArrayLike, probability: float = 0.95) -> float:
     slope = 1.0 / np.sqrt(2.0 * np.maximum(squares @ directions, 1e-12))
     weightedSlope = weights * slope
     radius = 1.0 + math.sqrt(squares.sum())
-    for _ in range(30):
+    for _unused in range(30):
         height = radius * slope
         tail = np.exp(-height * height)
         product = height * tail

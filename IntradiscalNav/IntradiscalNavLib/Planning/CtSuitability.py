@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from IntradiscalNavLib.Planning.SkinSurface import SkinSurface
+from TranslatedText.Translation import tr as _
 
 THICK_SLICE_MM = 3.5
 """Above this slice distance partial volume hides thin bone and low discs (5 mm slices against 8-12 mm discs)."""
@@ -21,20 +22,27 @@ def checkGeometry(shape: Sequence[int], ijkToRas: npt.ArrayLike, what: str) -> t
     """
     affine = np.asarray(ijkToRas, float)
     if len(shape) != 3 or min(shape) < 2:
-        raise ValueError(f"The {what} must be a 3-D array (k, j, i), not of shape {tuple(shape)}.")
+        raise ValueError(_("The {what} must be a 3-D array (k, j, i), not of shape {shape}.").format(what=what, shape=tuple(shape)))
     if affine.shape != (4, 4) or not np.isfinite(affine).all() or abs(float(np.linalg.det(affine))) < 1e-9:
-        raise ValueError(f"The {what}'s ijkToRas is not an invertible 4x4 matrix; load the image again with its geometry.")
+        raise ValueError(
+            _("The {what}'s ijkToRas is not an invertible 4x4 matrix; load the image again with its geometry.").format(what=what)
+        )
     warnings = []
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     unit = affine[:3, :3] / spacing
     normal = np.cross(unit[:, 0], unit[:, 1])
     tilt = float(np.degrees(np.arccos(np.clip(abs(normal @ unit[:, 2]) / np.linalg.norm(normal), -1, 1))))
     if tilt > GANTRY_TILT_DEG:
-        warnings.append(f"The {what} has a gantry tilt of {tilt:.1f} deg; the planner corrects for it, axial slices on the console do not.")
+        warnings.append(
+            _("The {what} has a gantry tilt of {tilt:.1f} deg; the planner corrects for it, axial slices on the console do not.").format(
+                what=what, tilt=tilt
+            )
+        )
     if spacing.max() > THICK_SLICE_MM:
         warnings.append(
-            f"The {what} has voxels of {spacing.max():.1f} mm: thin bone and low discs are blurred; margins are less certain. "
-            "Prefer 1-2 mm."
+            _(
+                "The {what} has voxels of {max:.1f} mm: thin bone and low discs are blurred; margins are less certain. Prefer 1-2 mm."
+            ).format(what=what, max=spacing.max())
         )
     return tuple(warnings)
 
@@ -47,20 +55,24 @@ def checkCt(ctHu: npt.NDArray, ijkToRas: npt.ArrayLike, skin: SkinSurface, patie
     cutShare = float(skin.cut.sum()) / max(total, 1)
     if cutShare > 0.02:
         warnings.append(
-            f"The CT is cut at the skin of the back over {100 * cutShare:.0f} % of its area: no entry is planned there. "
-            "Reconstruct a larger field of view."
+            _(
+                "The CT is cut at the skin of the back over {cutShare:.0f} % of its area: no entry is planned there. "
+                "Reconstruct a larger field of view."
+            ).format(cutShare=100 * cutShare)
         )
     position = patientPosition.upper().strip()
     if position.endswith("S"):
         warnings.append(
-            "The CT was made supine; the procedure is done prone. The spine's curve, the skin and the bowel will lie differently."
+            _("The CT was made supine; the procedure is done prone. The spine's curve, the skin and the bowel will lie differently.")
         )
     elif position.endswith(("DL", "DR")):
-        warnings.append("The CT was made lying on the side; the procedure is done prone. Spine, skin and bowel will lie differently.")
+        warnings.append(_("The CT was made lying on the side; the procedure is done prone. Spine, skin and bowel will lie differently."))
     elif not position and tableBehindBack(ctHu, ijkToRas, skin):
         warnings.append(
-            "A table lies behind the back: the CT looks supine, while the procedure is done prone. "
-            "The spine's curve, the skin and the bowel will lie differently."
+            _(
+                "A table lies behind the back: the CT looks supine, while the procedure is done prone. "
+                "The spine's curve, the skin and the bowel will lie differently."
+            )
         )
     return tuple(warnings)
 

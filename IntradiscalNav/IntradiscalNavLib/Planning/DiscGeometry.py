@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from IntradiscalNavLib.Planning.TrajectoryAngles import AnatomicalAxes
 from IntradiscalNavLib.Planning.VertebraGeometry import VertebraMask
+from TranslatedText.Translation import tr as _
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -83,7 +84,7 @@ def _robustPlane(u: FloatArray, v: FloatArray, t: FloatArray) -> FloatArray:
     design = np.c_[np.ones(len(t)), u, v]
     weight = np.ones(len(t))
     solution = np.zeros(3)
-    for _ in range(6):
+    for _unused in range(6):
         root = np.sqrt(weight)
         solution = np.linalg.lstsq(design * root[:, None], t * root, rcond=None)[0]
         weight = 1.0 / np.maximum(np.abs(t - design @ solution), 0.6)
@@ -106,7 +107,7 @@ def deriveDisc(upper: VertebraMask, lower: VertebraMask, axes: AnatomicalAxes) -
     from scipy.ndimage import binary_dilation
     from scipy.ndimage import label as components
 
-    for _ in range(4):
+    for _unused in range(4):
         right = axes.right - (axes.right @ caudal) * caudal
         right /= np.linalg.norm(right)
         anterior = np.cross(-caudal, right)
@@ -124,11 +125,19 @@ def deriveDisc(upper: VertebraMask, lower: VertebraMask, axes: AnatomicalAxes) -
         valid = hasBoth & (gap > -3.0) & (gap < 24.0)
         regions, count = components(valid)
         if count == 0:
-            raise ValueError(f"No disc space was found between {upper.name} and {lower.name}; check that they are neighbours and whole.")
+            raise ValueError(
+                _("No disc space was found between {upperName} and {lowerName}; check that they are neighbours and whole.").format(
+                    upperName=upper.name, lowerName=lower.name
+                )
+            )
         distance = np.where(valid, np.hypot(u, v), np.inf)
         region = regions == regions[np.unravel_index(int(np.argmin(distance)), distance.shape)]
         if region.sum() < 20:
-            raise ValueError(f"The endplates facing {level} are too small to fit ({int(region.sum()) * 4} mm2); check the segments.")
+            raise ValueError(
+                _("The endplates facing {level} are too small to fit ({sum} mm2); check the segments.").format(
+                    level=level, sum=int(region.sum()) * 4
+                )
+            )
         upperFit = _robustPlane(u[region], v[region], travel[lastUpper[region]] + 0.25)
         lowerFit = _robustPlane(u[region], v[region], travel[firstLower[region]] - 0.25)
         row = np.abs(v - np.median(v[region])) <= 2.0
@@ -183,7 +192,11 @@ def withSegment(disc: Disc, segmentPointsRas: FloatArray) -> Disc:
     center = segmentPointsRas.mean(0)
     away = float(np.linalg.norm(center - disc.centerRas))
     if away > SEGMENT_TOLERANCE_MM:
-        raise ValueError(f"The segment of disc {disc.level} lies {away:.0f} mm from the space between its vertebrae; the space is used.")
+        raise ValueError(
+            _("The segment of disc {level} lies {away:.0f} mm from the space between its vertebrae; the space is used.").format(
+                level=disc.level, away=away
+            )
+        )
     local = (segmentPointsRas - center) @ disc.discMatrix().T
     width, depth = (float(np.ptp(np.percentile(local[:, axis], [1.0, 99.0]))) for axis in (0, 1))
     axes = AnatomicalAxes(

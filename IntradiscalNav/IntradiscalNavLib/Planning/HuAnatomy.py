@@ -18,6 +18,7 @@ from IntradiscalNavLib.Planning.SpineAnatomy import SpineAnatomy
 from IntradiscalNavLib.Planning.StructureNames import Structure, StructureKind
 from IntradiscalNavLib.Planning.TrajectoryAngles import AnatomicalAxes, axesFromSagittalPlane
 from IntradiscalNavLib.Planning.VertebraGeometry import VertebraMask, measureVertebra
+from TranslatedText.Translation import tr as _
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -52,7 +53,7 @@ def anatomyFromHu(
     affine = np.asarray(ijkToRas, float)
     warnings = list(checkGeometry(np.shape(ctHu), affine, "CT"))
     if level.count("-") != 1:
-        raise ValueError(f"The level must name both vertebrae, as L4-L5, not '{level}'.")
+        raise ValueError(_("The level must name both vertebrae, as L4-L5, not '{level}'.").format(level=level))
     upperClick, lowerClick = np.asarray(upperEndplateRas, float), np.asarray(lowerEndplateRas, float)
     _checkClicks(np.shape(ctHu), affine, upperClick, lowerClick, level)
     center = 0.5 * (upperClick + lowerClick)
@@ -82,8 +83,10 @@ def anatomyFromHu(
     }
     unseen = (StructureKind.VESSEL, StructureKind.KIDNEY, StructureKind.BOWEL)
     warnings.append(
-        "Planned from Hounsfield units alone: vessels, kidneys and bowel without gas are not avoided; "
-        "keep to the inclination window and look."
+        _(
+            "Planned from Hounsfield units alone: vessels, kidneys and bowel without gas are not avoided; "
+            "keep to the inclination window and look."
+        )
     )
     pair = (vertebrae[upperName], vertebrae[lowerName])
     dura = modelDura([(*pair, disc)])
@@ -96,12 +99,24 @@ def _checkClicks(shape: tuple[int, ...], affine: FloatArray, upper: FloatArray, 
     for name, click in (("upper", upper), ("lower", lower)):
         ijk = rasToIjk[:3, :3] @ click + rasToIjk[:3, 3]
         if (ijk < 0).any() or (ijk > np.array(shape)[::-1] - 1).any():
-            raise ValueError(f"The click on the {name} endplate of {level} lies outside the CT: the disc is outside the volume.")
+            raise ValueError(
+                _("The click on the {name} endplate of {level} lies outside the CT: the disc is outside the volume.").format(
+                    name=name, level=level
+                )
+            )
     gap = float(np.linalg.norm(upper - lower))
     if not 2.0 <= gap <= 25.0:
-        raise ValueError(f"The clicks on the endplates of {level} are {gap:.1f} mm apart; a disc is 2-25 mm high. Click its two endplates.")
+        raise ValueError(
+            _("The clicks on the endplates of {level} are {gap:.1f} mm apart; a disc is 2-25 mm high. Click its two endplates.").format(
+                level=level, gap=gap
+            )
+        )
     if upper[2] - lower[2] < 0.3 * gap:
-        raise ValueError(f"The clicks of {level} are the wrong way round or not one above the other: the upper endplate must be cranial.")
+        raise ValueError(
+            _("The clicks of {level} are the wrong way round or not one above the other: the upper endplate must be cranial.").format(
+                level=level
+            )
+        )
 
 
 def findMidSagittalAxes(hu: npt.NDArray[np.float32], grid: RasGrid, centerRas: FloatArray) -> AnatomicalAxes:
@@ -127,10 +142,10 @@ def findMidSagittalAxes(hu: npt.NDArray[np.float32], grid: RasGrid, centerRas: F
 
     best = min(((mismatch(t, s), t, s) for t in SEARCH_TURN_DEG for s in SEARCH_SHIFT_MM), key=lambda item: item[0])
     for step in (1.0, 0.5):
-        _, turn, shift = best
+        _unused, turn, shift = best
         trials = [(turn + a * step, shift + 1.5 * b * step) for a in (-1, 0, 1) for b in (-1, 0, 1)]
         best = min([best, *((mismatch(t, s), t, s) for t, s in trials)], key=lambda item: item[0])
-    _, turn, shift = best
+    _unused, turn, shift = best
     normal = np.array([np.cos(np.radians(turn)), np.sin(np.radians(turn)), 0.0])
     return axesFromSagittalPlane(centerRas + shift * normal, normal)
 
@@ -194,7 +209,7 @@ def _vertebra(name: str, selected: npt.NDArray[np.bool_], affine: FloatArray) ->
 
     boxes = find_objects(selected.astype(np.uint8))
     if not boxes:
-        raise ValueError(f"No bone was found at {name}: check the clicks, and that the CT is in Hounsfield units.")
+        raise ValueError(_("No bone was found at {name}: check the clicks, and that the CT is in Hounsfield units.").format(name=name))
     return measureVertebra(name, selected[boxes[0]], affine, boxes[0], selected.shape)
 
 
@@ -215,7 +230,7 @@ def _disc(
     except ValueError:
         pass
     warnings.append(
-        "The endplates could not be fitted in the CT: the disc is taken from the two clicks alone, with a typical width and depth."
+        _("The endplates could not be fitted in the CT: the disc is taken from the two clicks alone, with a typical width and depth.")
     )
     ctAxes = AnatomicalAxes(center - ((center - axes.originRas) @ axes.right) * axes.right, axes.right, axes.anterior, axes.superior)
     height = float((upperClick - lowerClick) @ superior)

@@ -17,6 +17,7 @@ from IntradiscalNavLib.Planning.RayMarching import marchClearance
 from IntradiscalNavLib.Planning.Trajectory import HardLimit, Trajectory
 from IntradiscalNavLib.Planning.TrajectoryAngles import pathAngles
 from IntradiscalNavLib.Planning.TrajectoryScore import scorePaths
+from TranslatedText.Translation import tr as _
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -73,7 +74,9 @@ def explainInfeasibility(context: PlanContext) -> Infeasibility:
     if len(entries) == 0:
         lost = wide.patch.unreachableShare()
         reason = max(lost, key=lambda key: lost[key])
-        return Infeasibility(context.side, None, (reason,), {}, f"No entry on the {context.side} is reachable: {reason}.")
+        return Infeasibility(
+            context.side, None, (reason,), {}, _("No entry on the {side} is reachable: {reason}.").format(side=context.side, reason=reason)
+        )
     wide = replace(wide, parameters=p)
     index, number = _nearCandidates(wide, entries)
     return _summarise(wide, measurePaths(wide, entries[index], wide.targets[number], withUltrasound=False, withViolation=False))
@@ -129,7 +132,7 @@ def _summarise(context: PlanContext, measures: PathMeasures) -> Infeasibility:
             if name not in single or failing[0].shortfall < single[name][0]:
                 single[name] = (failing[0].shortfall, n)
     best = int(np.argmin(missing))
-    shown = [best, *(n for _, n in single.values())]
+    shown = [best, *(n for _unused, n in single.values())]
     full = measurePaths(context, measures.entries[shown], measures.targets[shown])
     scores = scorePaths(context, full)
     nearest = trajectoryFrom(context, full, scores, 0, name="nearest to legal", rechecked=True)
@@ -140,11 +143,20 @@ def _summarise(context: PlanContext, measures: PathMeasures) -> Infeasibility:
     sentences = [limit.sentence() for limit in nearest.failing]
     if not sentences and not crossing[best]:
         found = replace(nearest, name="only one found")
-        return Infeasibility(context.side, nearest, (), variants, f"One path to {context.level} was found only by a closer look.", found)
+        return Infeasibility(
+            context.side,
+            nearest,
+            (),
+            variants,
+            _("One path to {level} was found only by a closer look.").format(level=context.level),
+            found,
+        )
     if not sentences and crossing[best]:
-        sentences = ["bone: the path grazes bone at the segmentation's own resolution"]
-    total = f"No legal path to {context.level} from the {context.side}. Nearest: {'; '.join(sentences)}."
+        sentences = [_("bone: the path grazes bone at the segmentation's own resolution")]
+    total = _("No legal path to {level} from the {side}. Nearest: {names}.").format(
+        level=context.level, side=context.side, names="; ".join(sentences)
+    )
     if "length" in variants:
         needed = variants["length"].lengthMm + context.parameters.hubReserveMm
-        total += f" A needle of {needed:.0f} mm would reach with every other limit met."
+        total += _(" A needle of {needed:.0f} mm would reach with every other limit met.").format(needed=needed)
     return Infeasibility(context.side, nearest, tuple(sentences), variants, total)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from IntradiscalNavLib.Planning.DiscGeometry import Disc
 from IntradiscalNavLib.Planning.VertebraGeometry import Pedicle, VertebraMask, findPedicles, posteriorWallMm
+from TranslatedText.Translation import tr as _
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -134,7 +135,7 @@ def modelExitingRoot(upper: VertebraMask, lower: VertebraMask, disc: Disc, pedic
         points,
         np.array([ROOT_RADIUS_MM, ROOT_RADIUS_MM, GANGLION_RADIUS_MM, ROOT_RADIUS_MM, ROOT_RADIUS_MM]),
         np.array([TRAVERSING_SIGMA_MM, upperSigma, upperSigma, lowerSigma, lowerSigma]) * (1.0 if pedicle.found else 1.5),
-        "pedicle and foramen" if pedicle.found else "population values (no pedicle found)",
+        "pedicle and foramen" if pedicle.found else _("population values (no pedicle found)"),
     )
 
 
@@ -187,5 +188,5 @@ def modelDura(discs: list[tuple[VertebraMask, VertebraMask, Disc]]) -> NervePath
     ordered = ordered[keep]
     count = len(ordered)
     return NervePath(
-        "dural sac", "dura", "", ordered, np.full(count, DURA_RADIUS_MM), np.full(count, DURA_SIGMA_MM), "canal behind the bodies"
+        "dural sac", "dura", "", ordered, np.full(count, DURA_RADIUS_MM), np.full(count, DURA_SIGMA_MM), _("canal behind the bodies")
     )

@@ -14,6 +14,7 @@ from IntradiscalNavLib.Planning.PlanContext import PlanContext
 from IntradiscalNavLib.Planning.SkinPatch import REACHABLE, REASON_TEXT, distanceAlongSkin
 from IntradiscalNavLib.Planning.Trajectory import HardLimit, Trajectory, shortfallText
 from IntradiscalNavLib.Planning.TrajectoryScore import Scores, scorePaths
+from TranslatedText.Translation import tr as _
 
 GRAZED_MM = 0.5
 """By how much the bone limit fails at least where only the segmentation's own resolution shows the bone."""
@@ -30,9 +31,9 @@ def evaluateTrajectory(
     """
     entry, target = np.asarray(entryRas, float), np.asarray(targetRas, float)
     if entry.shape != (3,) or target.shape != (3,) or not np.isfinite([entry, target]).all():
-        raise ValueError("Entry and target must be finite RAS points of three coordinates.")
+        raise ValueError(_("Entry and target must be finite RAS points of three coordinates."))
     if np.linalg.norm(entry - target) < 1.0:
-        raise ValueError("Entry and target coincide; drag them apart.")
+        raise ValueError(_("Entry and target coincide; drag them apart."))
     measures = measurePaths(context, entry[None], target[None], draws=draws)
     return trajectoryFrom(context, measures, scorePaths(context, measures), 0, name=name)
 
@@ -46,7 +47,7 @@ def recheckTrajectory(context: PlanContext, trajectory: Trajectory) -> Trajector
         replace(limit, value=min(limit.value, limit.limit - GRAZED_MM)) if limit.name == "bone" else limit
         for limit in trajectory.hardLimits
     )
-    limitedBy = trajectory.limitedBy if limits == trajectory.hardLimits else "bone is grazed at the segmentation's own resolution"
+    limitedBy = trajectory.limitedBy if limits == trajectory.hardLimits else _("bone is grazed at the segmentation's own resolution")
     return replace(trajectory, hardLimits=limits, limitedBy=limitedBy, rechecked=True)
 
 
@@ -95,6 +96,6 @@ def _limitedBy(context: PlanContext, measures: PathMeasures, limits: tuple[HardL
         worst = min((limit for limit in limits if limit.name != worst.name), key=lambda limit: limit.slack / scale[limit.unit])
     reachable = measures.reason[n] == REACHABLE
     verb = f"fails by {shortfallText(worst.shortfall)}" if not worst.met else f"has {worst.slack:.1f}"
-    tail = "" if worst.met else ("" if reachable else "; the entry is not reachable")
+    tail = "" if worst.met else ("" if reachable else _("; the entry is not reachable"))
     what = f"bone ({bone})" if worst.name == "bone" and bone else worst.name
     return f"{what} {verb} {worst.unit}{' to spare' if worst.met else ''}{tail}"

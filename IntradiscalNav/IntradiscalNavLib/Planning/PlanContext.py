@@ -15,6 +15,7 @@ from IntradiscalNavLib.Planning.SkinPatch import KeepOutBox, SkinPatch, buildSki
 from IntradiscalNavLib.Planning.SpineAnatomy import SpineAnatomy
 from IntradiscalNavLib.Planning.TrajectoryAngles import AnatomicalAxes
 from IntradiscalNavLib.Planning.ViolationProbability import RegistrationUncertainty
+from TranslatedText.Translation import tr as _
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -83,9 +84,9 @@ def preparePlan(
     :raises ValueError: unknown level, side or kind; no skin over the target; target deeper than the needle reaches.
     """
     if side not in ("left", "right"):
-        raise ValueError(f"Side must be 'left' or 'right', not '{side}'.")
+        raise ValueError(_("Side must be 'left' or 'right', not '{side}'.").format(side=side))
     if kind not in ("disc", "facet"):
-        raise ValueError(f"Kind must be 'disc' or 'facet', not '{kind}'.")
+        raise ValueError(_("Kind must be 'disc' or 'facet', not '{kind}'.").format(kind=kind))
     p = parameters or PlanningParameters()
     disc = anatomy.disc(level)
     facet = anatomy.facet(level, side) if kind == "facet" else None
@@ -142,7 +143,9 @@ def _depth(anatomy: SpineAnatomy, patch: SkinPatch, pointRas: FloatArray) -> flo
 def priorOf(context: PlanContext) -> str:
     """The inclination prior in words, for reports."""
     if context.kind == "facet":
-        return f"{context.priorInclinationDeg:.0f} deg (wish for facet joints)"
-    entry, angle, _ = LEVEL_PRIORS.get(context.level, LEVEL_PRIORS["L3-L4"])
+        return _("{priorInclinationDeg:.0f} deg (wish for facet joints)").format(priorInclinationDeg=context.priorInclinationDeg)
+    entry, angle, _unused = LEVEL_PRIORS.get(context.level, LEVEL_PRIORS["L3-L4"])
     typical = entry / np.tan(np.radians(angle))
-    return f"{context.priorInclinationDeg:.0f} deg at {context.depthMm:.0f} mm depth (published {angle:.0f} deg at {typical:.0f} mm)"
+    return _("{priorInclinationDeg:.0f} deg at {depthMm:.0f} mm depth (published {angle:.0f} deg at {typical:.0f} mm)").format(
+        priorInclinationDeg=context.priorInclinationDeg, depthMm=context.depthMm, angle=angle, typical=typical
+    )

@@ -18,6 +18,7 @@ from IntradiscalNavLib.Planning.PlanTrajectories import TrajectoryPlan
 from IntradiscalNavLib.Planning.SpineAnatomy import SpineAnatomy
 from IntradiscalNavLib.Planning.StructureNames import StructureKind
 from IntradiscalNavLib.Planning.Trajectory import Trajectory
+from TranslatedText.Translation import tr as _
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -54,9 +55,9 @@ class PlanPicture:
 
 
 VIEW_TITLES = {
-    "along": "Along the path (oblique axial): path, nucleus (cyan), roots and dura (yellow)",
-    "across": "Across: path with the cranio-caudal direction",
-    "down the needle": "Down the needle, 25 mm before the target",
+    "along": _("Along the path (oblique axial): path, nucleus (cyan), roots and dura (yellow)"),
+    "across": _("Across: path with the cranio-caudal direction"),
+    "down the needle": _("Down the needle, 25 mm before the target"),
 }
 
 
@@ -79,7 +80,10 @@ def skinMapPictures(plan: TrajectoryPlan, paths: Sequence[Trajectory]) -> list[P
         onSide = tuple(path for path in paths if path.side == side and path.level == plan.level)
         drawn = drawSkinMap(feasibilityMap(plan.contexts[side], search), onSide)
         pictures.append(
-            PlanPicture(f"Skin map {side}, seen from behind: green best, dark red no legal path, grey out of reach", drawn.pixels)
+            PlanPicture(
+                _("Skin map {side}, seen from behind: green best, dark red no legal path, grey out of reach").format(side=side),
+                drawn.pixels,
+            )
         )
     return pictures
 

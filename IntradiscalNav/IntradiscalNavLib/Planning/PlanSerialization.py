@@ -14,6 +14,7 @@ from IntradiscalNavLib.Planning.PlanningParameters import PlanningParameters
 from IntradiscalNavLib.Planning.PlanTrajectories import TrajectoryPlan
 from IntradiscalNavLib.Planning.SessionPlan import SessionPlan
 from IntradiscalNavLib.Planning.Trajectory import HardLimit, Trajectory, UltrasoundPlane
+from TranslatedText.Translation import tr as _
 
 FORMAT = "IntradiscalNav plan"
 VERSION = 1
@@ -116,7 +117,9 @@ def trajectoryFromDict(values: Mapping[str, Any]) -> Trajectory:
             rechecked=bool(values.get("rechecked", False)),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"Not a planned path: field {error} is missing or unreadable. Save the plan again.") from error
+        raise ValueError(
+            _("Not a planned path: field {error} is missing or unreadable. Save the plan again.").format(error=error)
+        ) from error
 
 
 def planToDict(plan: TrajectoryPlan, parameters: PlanningParameters) -> dict[str, Any]:
@@ -162,11 +165,15 @@ def trajectoriesFromJson(text: str) -> tuple[Trajectory, ...]:
     try:
         values = json.loads(text)
     except json.JSONDecodeError as error:
-        raise ValueError(f"The plan is not readable JSON ({error}).") from error
+        raise ValueError(_("The plan is not readable JSON ({error}).").format(error=error)) from error
     if not isinstance(values, dict) or values.get("format") != FORMAT:
-        raise ValueError("The file is not a plan of IntradiscalNav.")
+        raise ValueError(_("The file is not a plan of IntradiscalNav."))
     if int(values.get("version", 0)) > VERSION:
-        raise ValueError(f"The plan was saved by a later version ({values['version']}); this program reads up to {VERSION}.")
+        raise ValueError(
+            _("The plan was saved by a later version ({values}); this program reads up to {version}.").format(
+                values=values["version"], version=VERSION
+            )
+        )
     return tuple(trajectoryFromDict(path) for path in values["best"])
 
 

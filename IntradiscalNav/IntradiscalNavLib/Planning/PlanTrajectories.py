@@ -22,6 +22,7 @@ from IntradiscalNavLib.Planning.TrajectoryChoice import chooseDiverse
 from IntradiscalNavLib.Planning.TrajectoryScore import rankValue, scorePaths
 from IntradiscalNavLib.Planning.TrajectorySearch import SearchResult, searchTrajectories, spreadSelection
 from IntradiscalNavLib.Planning.ViolationProbability import RegistrationUncertainty
+from TranslatedText.Translation import tr as _
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -72,7 +73,7 @@ def planTrajectories(
     :raises ValueError: unknown level, side or kind; no skin; target out of the needle's reach.
     """
     if side not in ("left", "right", "both"):
-        raise ValueError(f"Side must be 'left', 'right' or 'both', not '{side}'.")
+        raise ValueError(_("Side must be 'left', 'right' or 'both', not '{side}'.").format(side=side))
     p = parameters or PlanningParameters()
     times: dict[str, float] = {}
     offered: list[Trajectory] = []

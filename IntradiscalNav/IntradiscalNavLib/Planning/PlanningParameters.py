@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from TranslatedText.Translation import tr as _
+
 
 def _parameter(default: Any, unit: str, source: str, meaning: str) -> Any:
     return field(default=default, metadata={"unit": unit, "source": source, "meaning": meaning})
@@ -133,15 +135,19 @@ class PlanningParameters:
         for item in fields(self):
             value = getattr(self, item.name)
             if isinstance(value, (int, float)) and not np.isfinite(value):
-                raise ValueError(f"Parameter {item.name} is not finite.")
+                raise ValueError(_("Parameter {itemName} is not finite.").format(itemName=item.name))
         if self.hubReserveMm < 0 or self.needleLengthMm <= self.hubReserveMm:
-            raise ValueError(f"needleLengthMm {self.needleLengthMm} must exceed hubReserveMm {self.hubReserveMm}.")
+            raise ValueError(
+                _("needleLengthMm {needleLengthMm} must exceed hubReserveMm {hubReserveMm}.").format(
+                    needleLengthMm=self.needleLengthMm, hubReserveMm=self.hubReserveMm
+                )
+            )
         if self.minInclinationDeg >= self.maxInclinationDeg:
-            raise ValueError("minInclinationDeg must be below maxInclinationDeg.")
+            raise ValueError(_("minInclinationDeg must be below maxInclinationDeg."))
         if self.herniaSide not in ("", "left", "right"):
-            raise ValueError(f"herniaSide must be 'left', 'right' or empty, not '{self.herniaSide}'.")
+            raise ValueError(_("herniaSide must be 'left', 'right' or empty, not '{herniaSide}'.").format(herniaSide=self.herniaSide))
         if self.targetsPerAxis < 1 or self.minEntries < 1 or self.violationDraws < 1:
-            raise ValueError("targetsPerAxis, minEntries and violationDraws must be at least 1.")
+            raise ValueError(_("targetsPerAxis, minEntries and violationDraws must be at least 1."))
 
     @property
     def maxLengthMm(self) -> float:
@@ -170,7 +176,7 @@ class PlanningParameters:
         known = {item.name: item for item in fields(PlanningParameters)}
         unknown = sorted(set(values) - set(known))
         if unknown:
-            raise ValueError(f"Unknown planning parameters: {', '.join(unknown)}.")
+            raise ValueError(_("Unknown planning parameters: {names}.").format(names=", ".join(unknown)))
         defaults: dict[str, Any] = {name: item.default for name, item in known.items()}
         return PlanningParameters(**{name: type(defaults[name])(value) for name, value in values.items()})
 
@@ -181,7 +187,7 @@ def priorInclinationDeg(level: str, depthMm: float, parameters: PlanningParamete
     The published pair (entry distance x0, angle a0) holds at depth x0 / tan(a0). For another depth the entry distance is scaled by the
     depth ratio to the power ``depthExponent`` and the angle follows: deeper discs are approached more steeply.
     """
-    entry, angle, _ = LEVEL_PRIORS.get(level, LEVEL_PRIORS["L3-L4"])
+    entry, angle, _unused = LEVEL_PRIORS.get(level, LEVEL_PRIORS["L3-L4"])
     typicalDepth = entry / np.tan(np.radians(angle))
     scaled = entry * (max(depthMm, 1.0) / typicalDepth) ** parameters.depthExponent
     return float(np.degrees(np.arctan2(scaled, max(depthMm, 1.0))))

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from IntradiscalNavLib.Planning.ClearanceField import UNITS_PER_MM
 from IntradiscalNavLib.Planning.GridResampling import RasGrid, trilinear
+from TranslatedText.Translation import tr as _
 
 DEAD = -128
 """Value of a ray given up because it fell under the floor."""
@@ -46,9 +47,9 @@ def marchClearance(
     far = origin + np.asarray(grid.spacingMm) * (np.asarray(grid.shape)[::-1] - 1)
     tolerance = 0.5 * min(grid.spacingMm)
     if len(entries) and ((entries < origin - tolerance).any() or (entries > far + tolerance).any()):
-        raise ValueError("Some entries lie outside the clearance field; build it over all of them.")
+        raise ValueError(_("Some entries lie outside the clearance field; build it over all of them."))
     if (target < origin - tolerance).any() or (target > far + tolerance).any():
-        raise ValueError("The target lies outside the clearance field; build it over the target too.")
+        raise ValueError(_("The target lies outside the clearance field; build it over the target too."))
     everything = np.arange(len(entries))
     found = marchMany(
         values,
@@ -189,7 +190,7 @@ def chooseProbes(
     index = np.clip(index, 0, np.asarray(grid.shape)[::-1] - 1)
     dead = values[index[..., 2], index[..., 1], index[..., 0]] < -round(UNSURE_MM * UNITS_PER_MM)
     chosen: list[float] = []
-    for _ in range(count):
+    for _unused in range(count):
         gain = dead.sum(0)
         best = int(np.argmax(gain))
         if gain[best] < 0.03 * len(sample):

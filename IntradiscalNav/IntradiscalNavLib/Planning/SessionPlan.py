@@ -15,6 +15,7 @@ from IntradiscalNavLib.Planning.SkinPatch import KeepOutBox
 from IntradiscalNavLib.Planning.SpineAnatomy import SpineAnatomy
 from IntradiscalNavLib.Planning.Trajectory import Trajectory
 from IntradiscalNavLib.Planning.ViolationProbability import RegistrationUncertainty
+from TranslatedText.Translation import tr as _
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -199,10 +200,14 @@ def needleGaps(needles: Sequence[tuple[str, Trajectory, float]]) -> NeedleGaps:
     options = [(name, _Option(path, lengthMm, path.hubRas(lengthMm))) for name, path, lengthMm in needles]
     shafts, hubs, conflicts = np.inf, np.inf, []
     for (name, a), (other, b) in itertools.combinations(options, 2):
-        shaft, hub, _ = a.gapsTo(b)
+        shaft, hub, _unused = a.gapsTo(b)
         shafts, hubs = min(shafts, shaft), min(hubs, hub)
         if a.conflictsWith(b):
-            conflicts.append(f"{name} and {other}: needles {shaft:.0f} mm, hubs {hub:.0f} mm apart")
+            conflicts.append(
+                _("{name} and {other}: needles {shaft:.0f} mm, hubs {hub:.0f} mm apart").format(
+                    name=name, other=other, shaft=shaft, hub=hub
+                )
+            )
     return NeedleGaps(float(shafts), float(hubs), tuple(conflicts))
 
 
@@ -258,11 +263,15 @@ def _order(targets: list[SessionTarget], options: list[_Option], parameters: Pla
     reasons = []
     for n, target in enumerate(bestOrder):
         if targets[target].kind == "disc":
-            reasons.append("first: the deepest path needs the clearest ultrasound, and gas in the facet joints would shadow it")
+            reasons.append(_("first: the deepest path needs the clearest ultrasound, and gas in the facet joints would shadow it"))
             continue
         blocking = [targets[a].name for a in bestOrder[:n] if blocks[a, target]]
         if blocking:
-            reasons.append(f"the needle of {', '.join(blocking)} stands where the probe would lie: withdraw it before, or go by CT")
+            reasons.append(
+                _("the needle of {names} stands where the probe would lie: withdraw it before, or go by CT").format(
+                    names=", ".join(blocking)
+                )
+            )
         else:
-            reasons.append("no needle in place is in the way of its probe")
+            reasons.append(_("no needle in place is in the way of its probe"))
     return bestOrder, reasons

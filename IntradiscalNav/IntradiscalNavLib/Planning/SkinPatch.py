@@ -11,6 +11,7 @@ import numpy.typing as npt
 from IntradiscalNavLib.Planning.PlanningParameters import PlanningParameters
 from IntradiscalNavLib.Planning.SkinSurface import SkinSurface
 from IntradiscalNavLib.Planning.TrajectoryAngles import AnatomicalAxes
+from TranslatedText.Translation import tr as _
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -36,10 +37,10 @@ class KeepOutBox:
 REACHABLE, NO_SKIN, TOO_STEEP, KEPT_OUT, TOO_NEAR_MIDLINE = range(5)
 REASON_TEXT = {
     REACHABLE: "reachable",
-    NO_SKIN: "no skin in the CT here",
-    TOO_STEEP: "skin faces the table side",
-    KEPT_OUT: "marker plate or another solid is in the way",
-    TOO_NEAR_MIDLINE: "too near the midline",
+    NO_SKIN: _("no skin in the CT here"),
+    TOO_STEEP: _("skin faces the table side"),
+    KEPT_OUT: _("marker plate or another solid is in the way"),
+    TOO_NEAR_MIDLINE: _("too near the midline"),
 }
 
 
@@ -107,15 +108,25 @@ def buildSkinPatch(
     known = ~np.isnan(coarse).any(-1)
     if not known.any():
         raise ValueError(
-            f"No skin was found over the target on the {side}: the CT does not show the back there. Scan or load a larger field of view."
+            _(
+                "No skin was found over the target on the {side}: the CT does not show the back there. Scan or load a larger field of view."
+            ).format(side=side)
         )
     gap = np.linalg.norm(coarse - targetRas, axis=-1)
     reach = known & (gap <= parameters.maxLengthMm + 6.0)
     if not reach.any():
         raise ValueError(
-            f"The target lies {np.nanmin(gap):.0f} mm from the nearest skin on the {side}; "
-            f"a {parameters.needleLengthMm:.0f} mm needle with a reserve of "
-            f"{parameters.hubReserveMm:.0f} mm reaches {parameters.maxLengthMm:.0f} mm. Use a longer needle."
+            _(
+                "The target lies {nanmin:.0f} mm from the nearest skin on the {side}; "
+                "a {needleLengthMm:.0f} mm needle with a reserve of "
+                "{hubReserveMm:.0f} mm reaches {maxLengthMm:.0f} mm. Use a longer needle."
+            ).format(
+                nanmin=np.nanmin(gap),
+                side=side,
+                needleLengthMm=parameters.needleLengthMm,
+                hubReserveMm=parameters.hubReserveMm,
+                maxLengthMm=parameters.maxLengthMm,
+            )
         )
     local = np.abs(axes.coordinates(coarse[reach]))
     superior = coarse[reach][:, 2] - targetRas[2]
@@ -123,7 +134,7 @@ def buildSkinPatch(
     usable = int(((reason == REACHABLE) & reach).sum()) * 16.0
     spacing = float(np.clip(np.sqrt(0.97 * max(usable, 400.0) / parameters.minEntries), 0.25, 1.5))
     lateralMax = float(local[:, 0].max()) + 2.0
-    for _ in range(6):
+    for _unused in range(6):
         points = _grid(skin, axes, targetRas, sign, spacing, lateralMax, float(np.abs(superior).max()) + 2.0, minDistanceMm)
         reason = classifyEntries(skin, axes, points, parameters, keepOuts, minDistanceMm)
         with np.errstate(invalid="ignore"):

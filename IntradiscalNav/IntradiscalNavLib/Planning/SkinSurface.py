@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from IntradiscalNavLib.Planning.GridResampling import RasGrid, resampleToGrid
+from TranslatedText.Translation import tr as _
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -104,7 +105,7 @@ def _bodyMask(hu: npt.NDArray) -> npt.NDArray[np.bool_]:
     coarse = binary_opening(body[::2, ::2, ::2], iterations=1)
     regions, count = label(coarse)
     if count == 0:
-        raise ValueError("No body was found in the CT (nothing above -300 HU); check that the voxels are in Hounsfield units.")
+        raise ValueError(_("No body was found in the CT (nothing above -300 HU); check that the voxels are in Hounsfield units."))
     largest = 1 + int(np.argmax(np.bincount(regions.ravel())[1:]))
     keep = np.repeat(np.repeat(np.repeat(regions == largest, 2, 0), 2, 1), 2, 2)[: hu.shape[0], : hu.shape[1], : hu.shape[2]]
     return body & _dilate(keep)

@@ -19,6 +19,7 @@ from IntradiscalNavLib.Planning.NerveModel import NervePath, modelDura, modelRoo
 from IntradiscalNavLib.Planning.SkinSurface import SkinSurface, skinFromCt
 from IntradiscalNavLib.Planning.StructureNames import VERTEBRA_ORDER, Structure, StructureKind, nameStructures
 from IntradiscalNavLib.Planning.VertebraGeometry import VertebraMask, fitMidSagittalAxes, measureVertebra
+from TranslatedText.Translation import tr as _
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -56,8 +57,14 @@ class SpineAnatomy:
         """
         if level in self.discs:
             return self.discs[level]
-        reason = self.levelProblems.get(level, f"its vertebrae are not in the segmentation (found: {', '.join(self.vertebrae) or 'none'})")
-        raise ValueError(f"Level {level} cannot be planned: {reason}. Levels that can: {', '.join(self.discs) or 'none'}.")
+        reason = self.levelProblems.get(
+            level, _("its vertebrae are not in the segmentation (found: {names})").format(names=", ".join(self.vertebrae) or "none")
+        )
+        raise ValueError(
+            _("Level {level} cannot be planned: {reason}. Levels that can: {names}.").format(
+                level=level, reason=reason, names=", ".join(self.discs) or "none"
+            )
+        )
 
     def facet(self, level: str, side: str) -> FacetJoint:
         """A facet joint.
@@ -68,7 +75,9 @@ class SpineAnatomy:
         if found is None:
             self.disc(level)
             raise ValueError(
-                f"The {side} facet joint of {level} was not found: its articular processes do not face each other in the segmentation."
+                _(
+                    "The {side} facet joint of {level} was not found: its articular processes do not face each other in the segmentation."
+                ).format(side=side, level=level)
             )
         return found
 
@@ -105,17 +114,21 @@ def anatomyFromLabels(
     affine = np.asarray(ijkToRas, float)
     warnings = list(checkGeometry(labels.shape, affine, "segmentation"))
     if not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(f"The label array holds {labels.dtype}, not integers; export the segmentation as a label map.")
+        raise ValueError(
+            _("The label array holds {dtype}, not integers; export the segmentation as a label map.").format(dtype=labels.dtype)
+        )
     compact, named, nameWarnings = _compactLabels(labels, names, terminology)
     warnings += nameWarnings
     structures = named
     if skin is None:
         if ctHu is None:
-            raise ValueError("No skin: give the CT (ctHu) or a skin surface; entries cannot be planned without it.")
+            raise ValueError(_("No skin: give the CT (ctHu) or a skin surface; entries cannot be planned without it."))
         ctAffine = affine if ctIjkToRas is None else np.asarray(ctIjkToRas, float)
         if ctIjkToRas is None and np.shape(ctHu) != labels.shape:
             raise ValueError(
-                f"CT {np.shape(ctHu)} and segmentation {labels.shape} have different grids; give the CT's own ijkToRas (ctIjkToRas)."
+                _("CT {shape} and segmentation {labelsShape} have different grids; give the CT's own ijkToRas (ctIjkToRas).").format(
+                    shape=np.shape(ctHu), labelsShape=labels.shape
+                )
             )
         if ctIjkToRas is not None:
             warnings += checkGeometry(np.shape(ctHu), ctAffine, "CT")
@@ -126,8 +139,10 @@ def anatomyFromLabels(
     if not vertebrae:
         understood = sorted({s.kind.value for s in structures.values() if s.kind is not StructureKind.IGNORED})
         raise ValueError(
-            "No vertebra was found in the segmentation. Name the segments (vertebrae_L4, L4, …) or give their terminology; "
-            f"understood here: {', '.join(understood) or 'nothing'}."
+            _(
+                "No vertebra was found in the segmentation. Name the segments (vertebrae_L4, L4, …) or give their terminology; "
+                "understood here: {names}."
+            ).format(names=", ".join(understood) or "nothing")
         )
     discs, levelProblems, discWarnings = _deriveDiscs(vertebrae)
     warnings += discWarnings
@@ -145,7 +160,7 @@ def anatomyFromLabels(
     watched = (StructureKind.VESSEL, StructureKind.BOWEL, StructureKind.KIDNEY, StructureKind.ILIUM)
     unseen = tuple(kind for kind in watched if kind not in present)
     if unseen:
-        warnings.append(f"Not in the segmentation and therefore not avoided: {', '.join(k.value for k in unseen)}.")
+        warnings.append(_("Not in the segmentation and therefore not avoided: {names}.").format(names=", ".join(k.value for k in unseen)))
     return SpineAnatomy(compact, affine, structures, vertebrae, discs, facets, nerves, skin, unseen, tuple(warnings), levelProblems)
 
 
@@ -162,15 +177,21 @@ def _compactLabels(
     named = nameStructures((int(v) for v in values), names, terminology)
     warnings = []
     if named.assumedNumbering:
-        warnings.append("The segmentation carries no names; its numbers were taken as TotalSegmentator v2 classes. Confirm the level.")
+        warnings.append(_("The segmentation carries no names; its numbers were taken as TotalSegmentator v2 classes. Confirm the level."))
     if named.unknownNames:
         shown = ", ".join(named.unknownNames[:8]) + (" …" if len(named.unknownNames) > 8 else "")
-        warnings.append(f"{len(named.unknownNames)} segment names were not understood and are not avoided: {shown}.")
+        warnings.append(
+            _("{count} segment names were not understood and are not avoided: {shown}.").format(count=len(named.unknownNames), shown=shown)
+        )
     if labels.dtype == np.uint8:
         return labels, dict(named.byLabel), warnings
     wanted = [v for v, s in named.byLabel.items() if s.kind is not StructureKind.IGNORED]
     if len(wanted) > 255:
-        raise ValueError(f"{len(wanted)} segments are too many for one plan (255); export only spine, pelvis, vessels, bowel and kidneys.")
+        raise ValueError(
+            _("{count} segments are too many for one plan (255); export only spine, pelvis, vessels, bowel and kidneys.").format(
+                count=len(wanted)
+            )
+        )
     if values.min() >= 0 and values.max() <= 255:
         return labels.astype(np.uint8), dict(named.byLabel), warnings
     lookup = np.zeros(len(values), np.uint8)
@@ -218,7 +239,9 @@ def _deriveDiscs(vertebrae: Mapping[str, VertebraMask]) -> tuple[dict[str, Disc]
         level = f"{upper}-{lower}"
         gap = float(np.linalg.norm(vertebrae[upper].bodyCenterRas - vertebrae[lower].bodyCenterRas))
         if gap > 70.0:
-            problems[level] = f"{upper} and {lower} lie {gap:.0f} mm apart, a vertebra between them is missing in the segmentation"
+            problems[level] = _(
+                "{upper} and {lower} lie {gap:.0f} mm apart, a vertebra between them is missing in the segmentation"
+            ).format(upper=upper, lower=lower, gap=gap)
             continue
         around = [vertebrae[name] for name in order[max(0, n - 1) : n + 3]]
         try:
@@ -228,14 +251,20 @@ def _deriveDiscs(vertebrae: Mapping[str, VertebraMask]) -> tuple[dict[str, Disc]
             problems[level] = str(error).rstrip(".")
             continue
         if disc.heightMm < FUSED_HEIGHT_MM or disc.bridgedShare > 0.6:
-            touching = f"{100 * disc.bridgedShare:.0f} % of the endplates touch"
-            problems[level] = f"{upper} and {lower} appear fused (disc height {disc.heightMm:.1f} mm, {touching})"
-            warnings.append(f"{level}: {problems[level]}; it is not planned.")
+            touching = _("{bridgedShare:.0f} % of the endplates touch").format(bridgedShare=100 * disc.bridgedShare)
+            problems[level] = _("{upper} and {lower} appear fused (disc height {heightMm:.1f} mm, {touching})").format(
+                upper=upper, lower=lower, heightMm=disc.heightMm, touching=touching
+            )
+            warnings.append(_("{level}: {problems}; it is not planned.").format(level=level, problems=problems[level]))
             continue
         if disc.heightMm < 5.0:
-            warnings.append(f"{level}: the disc is only {disc.heightMm:.1f} mm high; the window between the endplates is narrow.")
+            warnings.append(
+                _("{level}: the disc is only {heightMm:.1f} mm high; the window between the endplates is narrow.").format(
+                    level=level, heightMm=disc.heightMm
+                )
+            )
         if (vertebrae[upper].touchesVolumeEdge or vertebrae[lower].touchesVolumeEdge) and _cutNear(vertebrae, upper, lower, disc):
-            warnings.append(f"{level}: a vertebra is cut by the edge of the volume; its far side is not avoided.")
+            warnings.append(_("{level}: a vertebra is cut by the edge of the volume; its far side is not avoided.").format(level=level))
         discs[level] = disc
     return discs, problems, warnings
 
@@ -276,14 +305,18 @@ def _cutNear(vertebrae: Mapping[str, VertebraMask], upper: str, lower: str, disc
 def _numberingWarnings(found: tuple[str, ...]) -> list[str]:
     warnings = []
     if "L6" in found or "T13" in found:
-        warnings.append("A transitional vertebra is labelled (L6 or T13): confirm the level by counting from the sacrum and from the ribs.")
+        warnings.append(
+            _("A transitional vertebra is labelled (L6 or T13): confirm the level by counting from the sacrum and from the ribs.")
+        )
     lumbar = [name for name in found if name.startswith("L")]
     if "S1" in found and any(name.startswith("T") for name in found) and len(lumbar) != 5:
         warnings.append(
-            f"{len(lumbar)} lumbar vertebrae lie between thorax and sacrum instead of 5: numbering may be off; confirm the level."
+            _("{count} lumbar vertebrae lie between thorax and sacrum instead of 5: numbering may be off; confirm the level.").format(
+                count=len(lumbar)
+            )
         )
     if "S1" not in found:
-        warnings.append("The sacrum is not in the segmentation: the level cannot be counted from below; confirm it.")
+        warnings.append(_("The sacrum is not in the segmentation: the level cannot be counted from below; confirm it."))
     return warnings
 
 

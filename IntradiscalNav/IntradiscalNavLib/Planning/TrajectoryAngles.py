@@ -18,6 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from TranslatedText.Translation import tr as _
+
 FloatArray = npt.NDArray[np.float64]
 
 
@@ -55,7 +57,7 @@ def axesFromSagittalPlane(originRas: npt.ArrayLike, rightNormal: npt.ArrayLike, 
     superior = np.asarray(superiorHint, float) - np.dot(superiorHint, right) * right
     length = float(np.linalg.norm(superior))
     if length < 1e-6:
-        raise ValueError("The mid-sagittal plane is perpendicular to the superior direction; check the plane's normal.")
+        raise ValueError(_("The mid-sagittal plane is perpendicular to the superior direction; check the plane's normal."))
     superior = superior / length
     return AnatomicalAxes(np.asarray(originRas, float), right, np.cross(superior, right), superior)
 

@@ -10,6 +10,7 @@ from typing import Any
 from IntradiscalNavLib.Planning.PlanSerialization import trajectoryFromDict, trajectoryToDict
 from IntradiscalNavLib.Planning.Trajectory import Trajectory
 from IntradiscalNavLib.Planning.TrajectoryStatus import statusOf
+from TranslatedText.Translation import tr as _
 
 MAX_UNDO = 200
 OWN, OFFERED, SESSION = "own", "offered", "session"
@@ -67,7 +68,11 @@ class TrajectoryBook:
         for entry in self._entries:
             if entry.number == number:
                 return entry
-        raise ValueError(f"There is no path number {number}; there are {', '.join(str(e.number) for e in self._entries) or 'none'}.")
+        raise ValueError(
+            _("There is no path number {number}; there are {names}.").format(
+                number=number, names=", ".join(str(e.number) for e in self._entries) or "none"
+            )
+        )
 
     def add(self, trajectory: Trajectory) -> int:
         """Add a path; a name that is taken gets a number. Returns its number."""
@@ -119,9 +124,9 @@ class TrajectoryBook:
         """
         text = name.strip()
         if not text:
-            raise ValueError("A path needs a name.")
+            raise ValueError(_("A path needs a name."))
         if any(entry.name == text and entry.number != number for entry in self._entries):
-            raise ValueError(f"Another path is called '{text}' already.")
+            raise ValueError(_("Another path is called '{text}' already.").format(text=text))
         entry = self.entry(number)
         self._replace(replace(entry, trajectory=replace(entry.trajectory, name=text)))
 
@@ -203,7 +208,7 @@ class TrajectoryBook:
             for item in values["entries"]
         )
         if len({entry.number for entry in entries}) != len(entries):
-            raise ValueError("The saved paths hold a number twice.")
+            raise ValueError(_("The saved paths hold a number twice."))
         book._entries = entries
         book._next = 1 + max((entry.number for entry in entries), default=0)
         return book
@@ -223,7 +228,7 @@ class TrajectoryBook:
     def _unlocked(self, number: int, verb: str) -> BookEntry:
         entry = self.entry(number)
         if entry.locked:
-            raise ValueError(f"'{entry.name}' is locked and cannot be {verb}; unlock it first.")
+            raise ValueError(_("'{entryName}' is locked and cannot be {verb}; unlock it first.").format(entryName=entry.name, verb=verb))
         return entry
 
     def _remember(self) -> None:

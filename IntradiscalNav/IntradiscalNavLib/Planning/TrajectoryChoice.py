@@ -8,6 +8,7 @@ import numpy.typing as npt
 from IntradiscalNavLib.Planning.PathMeasures import PathMeasures
 from IntradiscalNavLib.Planning.PlanContext import PlanContext
 from IntradiscalNavLib.Planning.TrajectoryScore import Scores, rankValue
+from TranslatedText.Translation import tr as _
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -57,7 +58,7 @@ def chooseDiverse(context: PlanContext, measures: PathMeasures, scores: Scores) 
         ("steeper", lambda n: inclination[n] <= inclination[best] - step, lambda n: rank[n]),
         ("flatter", lambda n: inclination[n] >= inclination[best] + step, lambda n: rank[n]),
         ("safest", lambda n: violation[n] <= violation[best] - 0.02, lambda n: -violation[n]),
-        ("in the axial plane", lambda n: tilt[n] <= tilt[best] - 3.0, lambda n: -tilt[n]),
+        (_("in the axial plane"), lambda n: tilt[n] <= tilt[best] - 3.0, lambda n: -tilt[n]),
     )
     for name, wanted, value in wishes:
         fitting = [int(n) for n in order if wanted(n) and differs(int(n))]

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from IntradiscalNavLib.Planning.GridResampling import RasGrid, resampleToGrid
 from IntradiscalNavLib.Planning.TrajectoryAngles import AnatomicalAxes, axesFromSagittalPlane
+from TranslatedText.Translation import tr as _
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -84,14 +85,18 @@ def measureVertebra(
     depth = distance_transform_edt(mask, sampling=VERTEBRA_GRID_MM)
     radius = float(depth.max())
     if radius < 4.0:
-        raise ValueError(f"{name} is too small or too thin to hold a vertebral body (inscribed radius {radius:.1f} mm); check its segment.")
+        raise ValueError(
+            _("{name} is too small or too thin to hold a vertebral body (inscribed radius {radius:.1f} mm); check its segment.").format(
+                name=name, radius=radius
+            )
+        )
     core = depth >= BODY_CORE_FRACTION * radius
     body = mask & (distance_transform_edt(~core, sampling=VERTEBRA_GRID_MM) <= BODY_CORE_FRACTION * radius)
     k, j, i = np.nonzero(core)
     weight = depth[core]
     origin, spacing = np.asarray(grid.originRas), np.asarray(grid.spacingMm)
     center = np.average(np.stack([i, j, k], axis=1), axis=0, weights=weight) * spacing + origin
-    _, jm, _ = np.nonzero(mask)
+    _unused, jm, _unused = np.nonzero(mask)
     tip = mask.copy()
     tip[:, jm.min() + max(1, round(4.0 / VERTEBRA_GRID_MM)) :, :] = False
     k, j, i = np.nonzero(tip)
@@ -112,11 +117,11 @@ def fitMidSagittalAxes(vertebrae: Sequence[VertebraMask], originRas: FloatArray)
     tips = [v.posteriorTipRas for v in vertebrae if v.name != "S1"]
     points = np.array(centers + tips)
     if len(points) < 3:
-        raise ValueError("The mid-sagittal plane needs two vertebrae; segment the neighbours of the level or give the plane.")
+        raise ValueError(_("The mid-sagittal plane needs two vertebrae; segment the neighbours of the level or give the plane."))
     design = np.c_[np.ones(len(points)), points[:, 1:]]
     weight = np.ones(len(points))
     solution = np.zeros(3)
-    for _ in range(4):  # one askew spinous process must not turn the plane
+    for _unused in range(4):  # one askew spinous process must not turn the plane
         root = np.sqrt(weight)[:, None]
         solution = np.linalg.lstsq(design * root, points[:, 0] * root[:, 0], rcond=1e-9)[0]
         residual = np.abs(points[:, 0] - design @ solution)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from IntradiscalNavLib.Planning.ClearanceField import UNITS_PER_MM, ClearanceField
 from IntradiscalNavLib.Planning.PlanningParameters import PlanningParameters
+from TranslatedText.Translation import tr as _
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -34,10 +35,10 @@ class RegistrationUncertainty:
     def __post_init__(self) -> None:
         matrix = np.asarray(self.covariance, float)
         if matrix.shape != (6, 6) or not np.isfinite(matrix).all():
-            raise ValueError("The registration covariance must be a finite 6x6 matrix (rotation vector rad, translation mm).")
+            raise ValueError(_("The registration covariance must be a finite 6x6 matrix (rotation vector rad, translation mm)."))
         if np.linalg.eigvalsh(0.5 * (matrix + matrix.T)).min() < -1e-9 * max(1.0, float(np.abs(matrix).max())):
             raise ValueError(
-                "The registration covariance has negative eigenvalues; pass the fit's covariance, not its inverse or a residual matrix."
+                _("The registration covariance has negative eigenvalues; pass the fit's covariance, not its inverse or a residual matrix.")
             )
 
     @staticmethod

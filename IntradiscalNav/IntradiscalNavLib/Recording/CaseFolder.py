@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from TranslatedText.Translation import tr as _
+
 AUTOSAVE_INTERVAL_SEC = 60.0
 KEPT_AUTOSAVES = 2
 LEFTOVER_SEC = 24 * 3600.0
@@ -86,7 +88,12 @@ class CaseFolder:
         try:
             replaceWhole(path, save)
         except OSError as error:
-            return AutosaveResult(None, f"The scene could not be saved automatically: {error} The last copy is {self._newestName()}.")
+            return AutosaveResult(
+                None,
+                _("The scene could not be saved automatically: {error} The last copy is {newestName}.").format(
+                    error=error, newestName=self._newestName()
+                ),
+            )
         self._lastSceneTime = sceneTime
         for old in self.autosaves()[:-KEPT_AUTOSAVES]:
             old.unlink(missing_ok=True)
@@ -121,7 +128,7 @@ def replaceWhole(path: pathlib.Path, save: SaveScene) -> None:
         partial = beside / path.name
         save(partial)
         if not partial.is_file() or partial.stat().st_size == 0:
-            raise OSError(f"{path.name} was not written: check the free space in {path.parent}.")
+            raise OSError(_("{pathName} was not written: check the free space in {parent}.").format(pathName=path.name, parent=path.parent))
         with partial.open("rb") as file:
             os.fsync(file.fileno())
         os.replace(partial, path)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from TranslatedText.Translation import tr as _
+
 GAS_HU = -1000.0
 """Oxygen and ozone at body temperature: as air on CT."""
 
@@ -51,10 +53,14 @@ def measureDiscGas(
 
     limits = limits or GasLimits()
     if discMask.shape != voxels.shape or (excludedMask is not None and excludedMask.shape != voxels.shape):
-        raise ValueError(f"The disc mask {discMask.shape} and the CT {voxels.shape} lie on different grids: resample the mask first.")
+        raise ValueError(
+            _("The disc mask {discMaskShape} and the CT {voxelsShape} lie on different grids: resample the mask first.").format(
+                discMaskShape=discMask.shape, voxelsShape=voxels.shape
+            )
+        )
     discCount = int(discMask.sum())
     if not discCount:
-        raise ValueError("The disc is not in this CT: the mask is empty. Was the last CT registered, and does it cover the level?")
+        raise ValueError(_("The disc is not in this CT: the mask is empty. Was the last CT registered, and does it cover the level?"))
     hu = np.asarray(voxels, np.float32)
     inside = hu[discMask]
     tissueHu = float(np.median(inside[inside > limits.candidateHu])) if np.any(inside > limits.candidateHu) else 60.0

@@ -15,6 +15,7 @@ from typing import Any
 from IntradiscalNavLib.Recording.CaseFolder import KEPT_AUTOSAVES, CaseFolder, replaceWhole
 from IntradiscalNavLib.Recording.SceneDocuments import DocumentRole, storeDocument
 from IntradiscalNavLib.Recording.SceneMigration import CURRENT_VERSION, migrateDocument
+from TranslatedText.Translation import tr as _
 
 FORMAT = "IntradiscalNav documents"
 Contents = Mapping[DocumentRole, Mapping[str, Any]]
@@ -29,7 +30,7 @@ def encodeDocuments(documents: Contents) -> str:
     try:
         return json.dumps({"format": FORMAT, "version": CURRENT_VERSION, "documents": content}, ensure_ascii=False, allow_nan=True)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"The documents of the procedure can't be copied: {error}.") from error
+        raise ValueError(_("The documents of the procedure can't be copied: {error}.").format(error=error)) from error
 
 
 class DocumentCopies:
@@ -77,7 +78,7 @@ def restoreDocuments(scene: Any, documents: Contents) -> tuple[DocumentRole, ...
 def _read(path: pathlib.Path) -> dict[DocumentRole, dict[str, Any]]:
     content = json.loads(path.read_text(encoding="utf-8"))
     if content["format"] != FORMAT:
-        raise ValueError(f"{path.name} holds no documents.")
+        raise ValueError(_("{pathName} holds no documents.").format(pathName=path.name))
     version = int(content["version"])
     return {DocumentRole(role): migrateDocument(role, version, each) for role, each in content["documents"].items()}
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from IntradiscalNavLib.Recording.RecordedProcedure import PoseSeries, RecordedProcedure
 from IntradiscalNavLib.Simulation.PlusRecording import readPlusRecording
+from TranslatedText.Translation import tr as _
 
 ENDINGS = (".igs.mha", ".igs.nrrd", ".seq.nrrd", ".seq.mha", ".mha")
 
@@ -50,7 +51,7 @@ def _withoutJumps(stamps: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float
         return stamps - stamps[0], ()
     usual = float(np.median(steps[~back])) if (~back).any() else 0.0
     times = np.concatenate([[0.0], np.cumsum(np.where(back, usual, steps))])
-    remark = (
-        f"the clock of the recording was set back {int(back.sum())} times, by {-steps.min():.3f} s at most; times after that are estimated"
+    remark = _("the clock of the recording was set back {sum} times, by {min:.3f} s at most; times after that are estimated").format(
+        sum=int(back.sum()), min=-steps.min()
     )
     return times, (remark,)

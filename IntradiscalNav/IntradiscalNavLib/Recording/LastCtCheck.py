@@ -13,6 +13,7 @@ from FusionRegistrationLib.RigidTransform import FloatArray, transformPoints
 from IntradiscalNavLib.Recording.DiscGas import DiscGas, measureDiscGas
 from IntradiscalNavLib.Recording.LastCtRegistration import LastCtRegistration, registerLastCt
 from IntradiscalNavLib.Recording.NeedleInCt import NeedleInCt, findNeedleInCt
+from TranslatedText.Translation import tr as _
 
 NEAR_MM = 45.0
 """Half the edge of the box around the disc in which gas is measured."""
@@ -83,15 +84,19 @@ def checkLastCt(
     :raises ValueError: when a vertebra isn't segmented, the grids differ, or the last CT doesn't cover the level.
     """
     if labels.shape != planning.voxels.shape:
-        raise ValueError(f"The segmentation {labels.shape} and the planning CT {planning.voxels.shape} lie on different grids.")
+        raise ValueError(
+            _("The segmentation {labelsShape} and the planning CT {shape} lie on different grids.").format(
+                labelsShape=labels.shape, shape=planning.voxels.shape
+            )
+        )
     if len(vertebrae) != 2:
-        raise ValueError("The two vertebrae next to the disc are needed to measure the last CT: segment both.")
+        raise ValueError(_("The two vertebrae next to the disc are needed to measure the last CT: segment both."))
     center = np.asarray(discCenterRas, float)
     masks = {name: labels == value for name, value in vertebrae.items()}
     motion = registerLastCt(planning.voxels, planning.ijkToRas, last.voxels, last.ijkToRas, masks, center)
     needle, remarks = None, list(motion.doubts)
     if needleTipToRas is None:
-        remarks.append("Where the navigation had the needle at the end isn't known: the real one isn't looked for.")
+        remarks.append(_("Where the navigation had the needle at the end isn't known: the real one isn't looked for."))
     else:
         try:
             # Voxels of the last CT, addressed in the planning frame: what is found there can be compared with plan and virtual needle.

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from FusionRegistrationLib.RigidTransform import invertRigid, rigidFrom, rotationAngleDeg, transformPoints
+from TranslatedText.Translation import tr as _
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -72,7 +73,7 @@ def registerLastCt(
     :raises ValueError: when a mask is empty, or the last CT doesn't cover the vertebrae.
     """
     if not vertebraMasks:
-        raise ValueError("No vertebra was given to register the last CT on: segment the vertebrae next to the disc.")
+        raise ValueError(_("No vertebra was given to register the last CT on: segment the vertebrae next to the disc."))
     planningToRas, lastToRas = np.asarray(planningIjkToRas, float), np.asarray(lastIjkToRas, float)
     motions = tuple(
         _registerVertebra(name, planningVoxels, planningToRas, lastVoxels, lastToRas, mask, bandMm) for name, mask in vertebraMasks.items()
@@ -82,13 +83,17 @@ def registerLastCt(
     carried = [transformPoints(invertRigid(motion.lastToPlanning), center) for motion in motions]
     disagreement = float(np.linalg.norm(carried[0] - carried[-1]))
     doubts = [
-        f"{motion.name}: bone of the two scans overlaps by only {100 * motion.boneOverlap:.0f} %; the registration there is doubtful."
+        _("{motionName}: bone of the two scans overlaps by only {boneOverlap:.0f} %; the registration there is doubtful.").format(
+            motionName=motion.name, boneOverlap=100 * motion.boneOverlap
+        )
         for motion in motions
         if motion.boneOverlap < MINIMUM_OVERLAP or not motion.converged
     ]
     if disagreement > 5.0:
         doubts.append(
-            f"The two vertebrae carry the disc to places {disagreement:.1f} mm apart: the spine bent, or one of the fits is wrong."
+            _(
+                "The two vertebrae carry the disc to places {disagreement:.1f} mm apart: the spine bent, or one of the fits is wrong."
+            ).format(disagreement=disagreement)
         )
     return LastCtRegistration(_meanTransform([motion.lastToPlanning for motion in motions], center), motions, disagreement, tuple(doubts))
 
@@ -105,7 +110,7 @@ def _registerVertebra(
     import SimpleITK as sitk
 
     if mask.shape != planning.shape or not mask.any():
-        raise ValueError(f"The mask of {name} is empty or not on the grid of the planning CT.")
+        raise ValueError(_("The mask of {name} is empty or not on the grid of the planning CT.").format(name=name))
     spacing = np.linalg.norm(planningToRas[:3, :3], axis=0)
     margin = np.ceil((bandMm + 20.0) / spacing).astype(int)[::-1]
     index = np.argwhere(mask)
@@ -121,7 +126,7 @@ def _registerVertebra(
     corners = transformPoints(planningToRas, np.array([index.min(axis=0)[::-1], index.max(axis=0)[::-1]], float))
     inLast = transformPoints(np.linalg.inv(lastToRas), corners)
     if np.any(inLast.max(axis=0) < 0) or np.any(inLast.min(axis=0) > np.array(last.shape[::-1]) - 1):
-        raise ValueError(f"The last CT can't be registered on {name}: it does not cover this vertebra.")
+        raise ValueError(_("The last CT can't be registered on {name}: it does not cover this vertebra.").format(name=name))
 
     reach = np.ceil((bandMm + SEARCH_MM) / np.linalg.norm(lastToRas[:3, :3], axis=0))
     first = np.clip(np.floor(inLast.min(axis=0) - reach), 0, None).astype(int)
@@ -148,7 +153,7 @@ def _registerVertebra(
     try:
         method.Execute(fixed, moving)
     except RuntimeError as error:
-        raise ValueError(f"The last CT can't be registered on {name}: it does not cover this vertebra.") from error
+        raise ValueError(_("The last CT can't be registered on {name}: it does not cover this vertebra.").format(name=name)) from error
     rotation = np.reshape(initial.GetMatrix(), (3, 3))
     planningToLast = rigidFrom(rotation, np.array(initial.GetTranslation()) + center - rotation @ center)
     resampled = sitk.Resample(moving, fixed, initial, sitk.sitkLinear, 0.0)
@@ -185,7 +190,7 @@ def _band(mask: npt.NDArray[np.bool_], spacingKji: FloatArray, bandMm: float) ->
 
 def _meanTransform(transforms: list[FloatArray], centerPlanning: FloatArray) -> FloatArray:
     """Mean rotation (nearest rotation to the mean matrix) and mean place of the disc's centre."""
-    u, _, vt = np.linalg.svd(np.mean([transform[:3, :3] for transform in transforms], axis=0))
+    u, _unused, vt = np.linalg.svd(np.mean([transform[:3, :3] for transform in transforms], axis=0))
     rotation = u @ np.diag([1.0, 1.0, np.linalg.det(u @ vt)]) @ vt
     inLast = np.mean([transformPoints(invertRigid(transform), centerPlanning) for transform in transforms], axis=0)
     return rigidFrom(rotation, centerPlanning - rotation @ inLast)

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from TranslatedText.Translation import tr as _
+
 FloatArray = npt.NDArray[np.float64]
 
 RETRACTION_MM = 3.0
@@ -33,7 +35,9 @@ class PlannedPath:
         vector = np.subtract(self.targetRas, self.entryRas)
         length = float(np.linalg.norm(vector))
         if length < 1.0:
-            raise ValueError(f"The planned path is {length:.2f} mm long: entry and target coincide. Choose another plan.")
+            raise ValueError(
+                _("The planned path is {length:.2f} mm long: entry and target coincide. Choose another plan.").format(length=length)
+            )
         result: FloatArray = vector / length
         return result
 
@@ -99,14 +103,18 @@ def computeNavigationMetrics(
     times = np.asarray(timesSec, float)
     poses = np.asarray(needleTipToRas, float)
     if poses.shape != (len(times), 4, 4):
-        raise ValueError(f"There are {len(times)} times but poses of shape {poses.shape}; one 4x4 pose per time is needed.")
+        raise ValueError(
+            _("There are {count} times but poses of shape {posesShape}; one 4x4 pose per time is needed.").format(
+                count=len(times), posesShape=poses.shape
+            )
+        )
     good = np.ones(len(times), bool) if valid is None else np.asarray(valid, bool)
     good = good & np.isfinite(poses).all(axis=(1, 2))
     if not good.any():
-        raise ValueError("The recording holds no valid needle pose: nothing can be measured.")
+        raise ValueError(_("The recording holds no valid needle pose: nothing can be measured."))
     durations = np.diff(times, append=times[-1])
     if np.any(durations < 0):
-        raise ValueError("The time stamps go backwards: sort the recording, or cut it where the clock was set back.")
+        raise ValueError(_("The time stamps go backwards: sort the recording, or cut it where the clock was set back."))
     gap = durations > maximumGapSec
     visibleSec = float(durations[good & ~gap].sum())
     totalSec = float(durations.sum())
@@ -197,7 +205,7 @@ def _outOfPlaneShare(
 
 def _timePerPhase(phases: Sequence[tuple[float, str]], endSec: float) -> dict[str, float]:
     result: dict[str, float] = {}
-    for (start, name), (following, _) in zip(phases, [*phases[1:], (endSec, "")]):
+    for (start, name), (following, _unused) in zip(phases, [*phases[1:], (endSec, "")]):
         result[name] = result.get(name, 0.0) + max(0.0, following - start)
     return result
 

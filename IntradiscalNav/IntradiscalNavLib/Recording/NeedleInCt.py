@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from TranslatedText.Translation import tr as _
+
 FloatArray = npt.NDArray[np.float64]
 
 GAS_HU = -250.0
@@ -98,16 +100,20 @@ def findNeedleInCt(
     if found is None:
         peak = float(profile.max())
         raise LookupError(
-            f"No needle was found within {search.radiusMm:g} mm of the virtual needle: what is thin and bright there stands out by "
-            f"{peak:.0f} HU at most and is no line. "
-            "Was it drawn out before this scan, or is the scan registered to the planning CT?"
+            _(
+                "No needle was found within {radiusMm:g} mm of the virtual needle: what is thin and bright there stands out by "
+                "{peak:.0f} HU at most and is no line. "
+                "Was it drawn out before this scan, or is the scan registered to the planning CT?"
+            ).format(radiusMm=search.radiusMm, peak=peak)
         )
-    rows, centers, _ = found
+    rows, centers, _unused = found
     along = depths[rows]
     tipDepth = float(np.interp(_tipRow(tipProfile, besideGas, u, v, rows, centers, search.stepMm), np.arange(len(depths)), depths))
     if tipDepth - along[0] < search.minimumLengthMm:
         raise LookupError(
-            f"What is bright near the virtual needle is only {tipDepth - along[0]:.0f} mm long: bone or calcification, no needle."
+            _("What is bright near the virtual needle is only {tipDepth:.0f} mm long: bone or calcification, no needle.").format(
+                tipDepth=tipDepth - along[0]
+            )
         )
     degree = 2
     fitU, fitV = (np.polynomial.Polynomial.fit(along, centers[:, axis], degree) for axis in (0, 1))

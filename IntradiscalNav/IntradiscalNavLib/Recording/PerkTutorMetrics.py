@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from TranslatedText.Translation import tr as _
+
 if TYPE_CHECKING:
     import vtk
 
@@ -55,7 +57,7 @@ class TissueSurface:
         import vtk
 
         if surface is None or surface.GetNumberOfCells() == 0:
-            raise ValueError("The tissue surface is empty: choose a closed surface model, such as the skin.")
+            raise ValueError(_("The tissue surface is empty: choose a closed surface model, such as the skin."))
         self._enclosed = vtk.vtkSelectEnclosedPoints()
         self._enclosed.SetTolerance(1e-12)
         self._enclosed.Initialize(surface)
@@ -93,9 +95,13 @@ def computePerkTutorMetrics(
     times = np.asarray(timesSec, float)
     poses = np.asarray(toolToRas, float)
     if len(times) < 2 or poses.shape != (len(times), 4, 4):
-        raise ValueError(f"Metrics need at least two time stamps with a 4x4 pose each; got {len(times)} and {poses.shape}.")
+        raise ValueError(
+            _("Metrics need at least two time stamps with a 4x4 pose each; got {count} and {posesShape}.").format(
+                count=len(times), posesShape=poses.shape
+            )
+        )
     if np.any(np.diff(times) < 0):
-        raise ValueError("The time stamps go backwards: sort the recording, or cut it where the clock was set back.")
+        raise ValueError(_("The time stamps go backwards: sort the recording, or cut it where the clock was set back."))
     tips = poses[:, :3, 3]
     steps = np.diff(tips, axis=0)
     stepMm = np.linalg.norm(steps, axis=1)

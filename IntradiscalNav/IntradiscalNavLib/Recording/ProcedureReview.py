@@ -13,6 +13,7 @@ import numpy as np
 from IntradiscalNavLib.Recording.NavigationMetrics import NavigationMetrics, PlannedPath, computeNavigationMetrics
 from IntradiscalNavLib.Recording.PerkTutorMetrics import PerkTutorMetrics, TissueSurface, computePerkTutorMetrics
 from IntradiscalNavLib.Recording.RecordedProcedure import RecordedProcedure
+from TranslatedText.Translation import tr as _
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +84,7 @@ def reviewProcedure(
     missing: list[str] = [*recorded.remarks]
     path = plan or next(iter(recorded.plans.values()), None)
     if path is None:
-        missing.append("no plan: entry and target are not known, so the needle can't be compared with them")
+        missing.append(_("no plan: entry and target are not known, so the needle can't be compared with them"))
     invisible = {series.name: float(np.mean(~series.valid)) for series in recorded.poses.values() if len(series.valid)}
     navigation: NavigationMetrics | None = None
     perkTutor: PerkTutorMetrics | None = None
@@ -91,7 +92,7 @@ def reviewProcedure(
         times, tipToRas, valid = recorded.toolTipToRas(tool)
         if valid.sum() >= 2:
             perkTutor = computePerkTutorMetrics(
-                times[valid], tipToRas[valid], tissue, samplingRule=f"valid samples of {tool} at arrival times"
+                times[valid], tipToRas[valid], tissue, samplingRule=_("valid samples of {tool} at arrival times").format(tool=tool)
             )
         if path is not None:
             outOfPlane, clearances = _guidanceSeries(recorded, times)

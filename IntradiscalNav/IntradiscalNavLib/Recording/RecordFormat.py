@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from TranslatedText.Translation import tr as _
+
 FORMAT_VERSION = 1
 FILE_HEADER = struct.Struct("<4sHHQ")  # mark, version, reserved, Unix ns of creation
 FILE_MARK = b"INRC"
@@ -96,10 +98,14 @@ def encodeFileHeader(createdUnixNs: int) -> bytes:
 def checkFileHeader(data: bytes, name: str) -> None:
     """:raises ValueError: if the bytes are no chunk of a recording, or of a newer format."""
     if len(data) < FILE_HEADER.size or data[:4] != FILE_MARK:
-        raise ValueError(f"{name} is no chunk of a recording.")
+        raise ValueError(_("{name} is no chunk of a recording.").format(name=name))
     version = FILE_HEADER.unpack_from(data)[1]
     if version > FORMAT_VERSION:
-        raise ValueError(f"{name} was written in format {version}; this version reads up to {FORMAT_VERSION}. Update IntradiscalNav.")
+        raise ValueError(
+            _("{name} was written in format {version}; this version reads up to {formatVersion}. Update IntradiscalNav.").format(
+                name=name, version=version, formatVersion=FORMAT_VERSION
+            )
+        )
 
 
 def encodeRecord(kind: RecordKind, streamNumber: int, timeNs: int, payload: bytes, flags: int = 0) -> bytes:
@@ -116,7 +122,9 @@ def encodeImage(record: ImageRecord, compress: bool) -> tuple[bytes, int]:
     pixels = np.ascontiguousarray(record.pixels)
     if pixels.ndim != 3 or pixels.dtype.name not in _DATA_TYPES:
         raise ValueError(
-            f"Image {record.streamName}: pixels must be (slices, rows, columns) of {', '.join(_DATA_TYPES)}; got {pixels.dtype}."
+            _("Image {streamName}: pixels must be (slices, rows, columns) of {names}; got {dtype}.").format(
+                streamName=record.streamName, names=", ".join(_DATA_TYPES), dtype=pixels.dtype
+            )
         )
     head = _IMAGE.pack(
         record.deviceTimeSec,

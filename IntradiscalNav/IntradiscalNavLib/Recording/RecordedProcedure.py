@@ -13,6 +13,7 @@ from FusionRegistrationLib.RigidTransform import invertRigid
 from IntradiscalNavLib.Recording.NavigationMetrics import PlannedPath
 from IntradiscalNavLib.Recording.RecordFormat import ImageRecord, JsonRecord, PoseRecord, PoseValidity, Record, RecordKind
 from IntradiscalNavLib.Recording.RecordingWriter import DROPPED_EVENT
+from TranslatedText.Translation import tr as _
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -73,7 +74,11 @@ class RecordedProcedure:
             toTracker = self.poses.get(f"{tool}ToTracker")
             if toTracker is None:
                 names = ", ".join(self.poses) or "none"
-                raise LookupError(f"The recording holds no {tool}ToReference and no {tool}ToTracker; recorded are: {names}.")
+                raise LookupError(
+                    _("The recording holds no {tool}ToReference and no {tool}ToTracker; recorded are: {names}.").format(
+                        tool=tool, names=names
+                    )
+                )
             times, matrices, valid = toTracker.timesSec, toTracker.matrices, toTracker.valid
             reference = self.poses.get("ReferenceToTracker")
             if reference is not None:
@@ -83,8 +88,10 @@ class RecordedProcedure:
         registration = self.fixedTransforms.get("ReferenceToRas", self.fixedTransforms.get("TrackerToRas"))
         if registration is None:
             raise LookupError(
-                "The recording holds no registration (ReferenceToRas): the needle can't be placed in the CT. "
-                "Open the scene that belongs to it, or give the registration."
+                _(
+                    "The recording holds no registration (ReferenceToRas): the needle can't be placed in the CT. "
+                    "Open the scene that belongs to it, or give the registration."
+                )
             )
         tip = self.fixedTransforms.get(f"{tool}TipTo{tool}", np.eye(4))
         return times, registration @ matrices @ tip, valid
@@ -134,7 +141,11 @@ def _dropRemarks(events: list[RecordedEvent]) -> tuple[str, ...]:
     drops = [event.values for event in events if event.name == DROPPED_EVENT]
     if not drops:
         return ()
-    return (f"{drops[-1].get('images', 0)} images and {drops[-1].get('poses', 0)} poses were dropped while recording",)
+    return (
+        _("{images} images and {poses} poses were dropped while recording").format(
+            images=drops[-1].get("images", 0), poses=drops[-1].get("poses", 0)
+        ),
+    )
 
 
 def _series(name: str, records: list[PoseRecord]) -> PoseSeries:

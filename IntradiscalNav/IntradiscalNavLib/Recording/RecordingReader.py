@@ -20,6 +20,7 @@ from IntradiscalNavLib.Recording.RecordFormat import (
     decodeRecord,
 )
 from IntradiscalNavLib.Recording.RecordingWriter import MANIFEST_NAME
+from TranslatedText.Translation import tr as _
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,11 @@ class RecordingReader:
         self.chunks = sorted(self.folder.glob("chunk-*.rec"))
         manifest = self.folder / MANIFEST_NAME
         if not manifest.is_file() and not self.chunks:
-            raise FileNotFoundError(f"There is no recording in {self.folder}: neither {MANIFEST_NAME} nor chunk files.")
+            raise FileNotFoundError(
+                _("There is no recording in {folder}: neither {manifestName} nor chunk files.").format(
+                    folder=self.folder, manifestName=MANIFEST_NAME
+                )
+            )
         self.startUnixNs = 0
         self.place: RecordPlace | None = None
         """Place of the record that was handed out last."""
@@ -64,7 +69,9 @@ class RecordingReader:
         try:
             self.startUnixNs = int(json.loads(manifest.read_text(encoding="utf-8"))["startUnixNs"])
         except (OSError, ValueError, KeyError) as error:
-            self.problems.append(f"{manifest} can't be read ({error}); the records are read without the date.")
+            self.problems.append(
+                _("{manifest} can't be read ({error}); the records are read without the date.").format(manifest=manifest, error=error)
+            )
 
     def __iter__(self) -> Iterator[Record]:
         for chunk in self.chunks:
@@ -74,7 +81,7 @@ class RecordingReader:
         """Streams of the recording, in the order of their first record."""
         found: dict[RecordingStream, None] = {}
         for chunk in self.chunks:
-            for kind, _, _, payload, _ in self._rawRecords(chunk):
+            for kind, _number, _timeNs, payload, _place in self._rawRecords(chunk):
                 if kind == RecordKind.STREAM:
                     definition = json.loads(payload)
                     found[RecordingStream(RecordKind(definition["kind"]), definition["name"])] = None
@@ -89,7 +96,7 @@ class RecordingReader:
             file.seek(place.offset)
             payload = file.read(place.size)
         if len(payload) != place.size:
-            raise ValueError(f"{place.chunk.name} has become shorter while it is replayed. Open the recording again.")
+            raise ValueError(_("{name} has become shorter while it is replayed. Open the recording again.").format(name=place.chunk.name))
         return decodeRecord(place.kind, place.flags, streamName, timeNs, payload)
 
     def _readChunk(self, chunk: pathlib.Path) -> Iterator[Record]:
@@ -103,38 +110,46 @@ class RecordingReader:
             try:
                 yield decodeRecord(kind, flags, names[number], timeNs, payload, self._withPixels)
             except (KeyError, ValueError, zlib.error) as error:
-                self._report(f"{chunk.name}: a record at {timeNs / 1e9:.3f} s can't be decoded ({error}) and is skipped.")
+                self._report(
+                    _("{chunkName}: a record at {timeNs:.3f} s can't be decoded ({error}) and is skipped.").format(
+                        chunkName=chunk.name, timeNs=timeNs / 1e9, error=error
+                    )
+                )
 
     def _rawRecords(self, chunk: pathlib.Path) -> Iterator[tuple[int, int, tuple[int, int], bytes, int]]:
         data = chunk.read_bytes()
         if len(data) < FILE_HEADER.size:
-            self._report(f"{chunk.name} is cut within its header; nothing in it can be read.")
+            self._report(_("{chunkName} is cut within its header; nothing in it can be read.").format(chunkName=chunk.name))
             return
         checkFileHeader(data, chunk.name)
         position = FILE_HEADER.size
         while position < len(data):
             fault = ""
             if len(data) - position < RECORD_HEADER.size + CRC.size:
-                fault = "the file ends within a record"
+                fault = _("the file ends within a record")
             else:
                 mark, kind, flags, number, timeNs, size = RECORD_HEADER.unpack_from(data, position)
                 body = position + RECORD_HEADER.size + CRC.size
                 if mark != RECORD_MARK or size > MAXIMUM_PAYLOAD_BYTES:
                     fault = "damaged bytes"
                 elif body + size > len(data):
-                    fault = "the file ends within a record"
+                    fault = _("the file ends within a record")
                 else:
                     payload = data[body : body + size]
                     (expected,) = CRC.unpack_from(data, position + RECORD_HEADER.size)
                     if zlib.crc32(payload, zlib.crc32(data[position : position + RECORD_HEADER.size])) != expected:
-                        fault = "a record with a wrong checksum"
+                        fault = _("a record with a wrong checksum")
             if not fault:
                 yield kind, flags, (number, timeNs), payload, body
                 position = body + size
                 continue
             following = data.find(RECORD_MARK, position + 1)
             skipped = (following if following >= 0 else len(data)) - position
-            self._report(f"{chunk.name}: {fault}; {skipped} bytes at {position} are skipped.")
+            self._report(
+                _("{chunkName}: {fault}; {skipped} bytes at {position} are skipped.").format(
+                    chunkName=chunk.name, fault=fault, skipped=skipped, position=position
+                )
+            )
             if following < 0:
                 return
             position = following

@@ -25,6 +25,7 @@ from IntradiscalNavLib.Recording.RecordFormat import (
     encodePose,
     encodeRecord,
 )
+from TranslatedText.Translation import tr as _
 
 MANIFEST_NAME = "recording.json"
 DROPPED_EVENT = "Dropped"
@@ -76,7 +77,7 @@ class RecordingWriter:
         self.folder.mkdir(parents=True, exist_ok=True)
         manifest = self.folder / MANIFEST_NAME
         if manifest.exists():
-            raise FileExistsError(f"{self.folder} already holds a recording. Choose another folder.")
+            raise FileExistsError(_("{folder} already holds a recording. Choose another folder.").format(folder=self.folder))
         self.startMonotonicNs = time.monotonic_ns()
         self.startUnixNs = time.time_ns()
         text = json.dumps({"format": "IntradiscalNav recording", "version": 1, "startUnixNs": self.startUnixNs}, indent=1)
@@ -169,8 +170,8 @@ class RecordingWriter:
         self._thread.join(timeoutSec)
         state = self.state()
         if self._thread.is_alive() and not state.problem:
-            problem = (
-                f"{state.queuedBytes / 1e6:.0f} MB are still being written to {self.folder}: the disk is slow. Don't end the program yet."
+            problem = _("{queuedBytes:.0f} MB are still being written to {folder}: the disk is slow. Don't end the program yet.").format(
+                queuedBytes=state.queuedBytes / 1e6, folder=self.folder
             )
             return replace(state, problem=problem)
         return state
@@ -226,7 +227,7 @@ class RecordingWriter:
                 clockOffsetNs = offset
             toldDrops = self._recordDrops(toldDrops)
             parts: list[bytes] = []
-            for kind, number, timeNs, payload, _ in batch:
+            for kind, number, timeNs, payload, _unused in batch:
                 flags = 0
                 if isinstance(payload, ImageRecord):
                     payload, flags = encodeImage(payload, self.settings.compressImages)
@@ -246,14 +247,14 @@ class RecordingWriter:
                     lastSync = time.monotonic()
                 problem = ""
             except OSError as error:
-                problem = (
-                    f"Recording can't write to {self.folder}: {error.strerror or error}. Free space there; nothing recorded so far is lost."
+                problem = _("Recording can't write to {folder}: {strerror}. Free space there; nothing recorded so far is lost.").format(
+                    folder=self.folder, strerror=error.strerror or error
                 )
             with self._lock:
                 self._problem = problem
                 if not problem:
-                    self._queuedBytes -= sum(size for *_, size in batch)
-                    for kind, *_ in batch:
+                    self._queuedBytes -= sum(size for *_record, size in batch)
+                    for kind, *_record in batch:
                         if kind in self._counts:
                             self._counts[kind] += 1
                 else:
@@ -272,7 +273,7 @@ class RecordingWriter:
         with self._lock:
             dropped = (self._droppedImages, self._droppedPoses)
         if dropped != told:
-            text = f"{dropped[0]} images and {dropped[1]} poses dropped so far"
+            text = _("{images} images and {poses} poses dropped so far").format(images=dropped[0], poses=dropped[1])
             values = encodeJson({"images": dropped[0], "poses": dropped[1], "text": text})
             self._put(RecordKind.EVENT, DROPPED_EVENT, self.nowNs(), values, always=True)
         return dropped

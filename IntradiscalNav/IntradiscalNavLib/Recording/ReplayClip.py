@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from IntradiscalNavLib.Recording.ProcedureTimeline import TimelineEntry
+from TranslatedText.Translation import tr as _
 
 Picture = npt.NDArray[np.uint8]
 PictureAt = Callable[[float], Picture]
@@ -20,7 +21,7 @@ PictureAt = Callable[[float], Picture]
 def whyNoClip() -> str:
     """Why no film can be written here; empty if it can."""
     missing = [name for name in ("imageio", "imageio_ffmpeg") if importlib.util.find_spec(name) is None]
-    return f"Writing a clip needs {' and '.join(missing)}: pip install imageio imageio-ffmpeg." if missing else ""
+    return _("Writing a clip needs {names}: pip install imageio imageio-ffmpeg.").format(names=" and ".join(missing)) if missing else ""
 
 
 def writeClip(
@@ -49,7 +50,7 @@ def writeClip(
                     onProgress((frame + 1) / count)
     except OSError as error:
         path.unlink(missing_ok=True)
-        raise RuntimeError(f"The clip {path} can't be written: {error}") from error
+        raise RuntimeError(_("The clip {path} can't be written: {error}").format(path=path, error=error)) from error
     return count
 
 
@@ -76,7 +77,7 @@ def writePng(picture: Picture, path: pathlib.Path) -> None:
     import vtk
     from vtkmodules.util.numpy_support import numpy_to_vtk
 
-    rows, columns, _ = picture.shape
+    rows, columns, _unused = picture.shape
     image: Any = vtk.vtkImageData()
     image.SetDimensions(columns, rows, 1)
     image.GetPointData().SetScalars(numpy_to_vtk(np.ascontiguousarray(picture[::-1]).reshape(-1, 3), deep=True))
@@ -85,7 +86,11 @@ def writePng(picture: Picture, path: pathlib.Path) -> None:
     writer.SetInputData(image)
     writer.Write()
     if writer.GetErrorCode() or not path.is_file():
-        raise OSError(f"The picture {path} can't be written: check the free space and the permissions of {path.parent}.")
+        raise OSError(
+            _("The picture {path} can't be written: check the free space and the permissions of {parent}.").format(
+                path=path, parent=path.parent
+            )
+        )
 
 
 def _evenSized(picture: Picture) -> Picture:

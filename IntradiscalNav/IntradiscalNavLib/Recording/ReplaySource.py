@@ -22,6 +22,7 @@ from IntradiscalNavLib.Recording.SequenceFill import setMoves
 from IntradiscalNavLib.Recording.SequenceImport import sequenceBrowsers
 from IntradiscalNavLib.Streaming.OpenIGTLinkMessages import ImageMessage, OpenIGTLinkMessage, TransformMessage
 from IntradiscalNavLib.Streaming.SceneStream import SceneStream
+from TranslatedText.Translation import tr as _
 
 IMAGE_NAMES = ("Image_Reference", "Image_Probe", "Image_Image")
 MAXIMUM_AGE_SEC = 0.5
@@ -56,7 +57,7 @@ class SequenceSource:
     def __init__(self, scene: Any, sequencesLogic: Any) -> None:
         browsers = sequenceBrowsers(scene)
         if not browsers:
-            raise ValueError("The scene holds no recording to replay.")
+            raise ValueError(_("The scene holds no recording to replay."))
         self.scene, self._logic, self.browser = scene, sequencesLogic, browsers[0]
         setMoves(self.browser, True)  # one that was filled while a stream ran is quiet
         master = self.browser.GetMasterSequenceNode()
@@ -78,7 +79,11 @@ class SequenceSource:
 
         def liveness(*names: str) -> ToolLiveness:
             invalid = [name for name in names if states.get(name) == "INVALID"]
-            return ToolLiveness(False, "INVALID", f"{invalid[0]} was recorded as invalid") if invalid else ToolLiveness(True)
+            return (
+                ToolLiveness(False, "INVALID", _("{invalid} was recorded as invalid").format(invalid=invalid[0]))
+                if invalid
+                else ToolLiveness(True)
+            )
 
         return {NEEDLE: liveness("NeedleToReference", "NeedleToTracker"), PROBE: liveness("ProbeToReference", "Image_Reference")}
 
@@ -97,7 +102,7 @@ class RecordingSource:
         self.recorded: RecordedProcedure = takeApart(self._noteImages())
         self.problems = tuple(self._reader.problems)
         if not self.recorded.poses:
-            raise ValueError(f"The recording {folder} holds no pose: there is nothing to replay.")
+            raise ValueError(_("The recording {folder} holds no pose: there is nothing to replay.").format(folder=folder))
         self.durationSec = self.recorded.durationSec
         self.fixedTransforms: Mapping[str, FloatArray] = self.recorded.fixedTransforms
         self.plan = next(iter(self.recorded.plans.values()), None)
@@ -139,7 +144,11 @@ class RecordingSource:
         index = int(np.searchsorted(series.timesSec, self._timeSec, side="right")) - 1
         if index < 0 or self._timeSec - series.timesSec[index] > MAXIMUM_AGE_SEC:
             return ToolLiveness(False, "STALE", f"{series.name} was silent then")
-        return ToolLiveness(True) if series.valid[index] else ToolLiveness(False, "INVALID", f"{series.name} was recorded as invalid")
+        return (
+            ToolLiveness(True)
+            if series.valid[index]
+            else ToolLiveness(False, "INVALID", _("{seriesName} was recorded as invalid").format(seriesName=series.name))
+        )
 
     def _poseMessages(self) -> list[OpenIGTLinkMessage]:
         now = self._clockSec
@@ -158,7 +167,7 @@ class RecordingSource:
             index = int(np.searchsorted(self._imageTimes[name], round(self._timeSec * 1e9), side="right")) - 1
             if index < 0 or self._shownImages.get(name) == index:
                 continue
-            timeNs, _, place = entries[index]
+            timeNs, _unused, place = entries[index]
             record = self._reader.readAt(place, name, timeNs)
             if isinstance(record, ImageRecord):
                 self._shownImages[name] = index

@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from TranslatedText.Translation import tr as _
+
 SHOWN = (
     ("navigation", "entryErrorMm", "entry error", "mm"),
-    ("navigation", "finalTipToTargetMm", "tip to target at the end", "mm"),
-    ("navigation", "finalLateralMm", "lateral error at the end", "mm"),
-    ("navigation", "finalAngleDeg", "angle to the plan at the end", "°"),
+    ("navigation", "finalTipToTargetMm", _("tip to target at the end"), "mm"),
+    ("navigation", "finalLateralMm", _("lateral error at the end"), "mm"),
+    ("navigation", "finalAngleDeg", _("angle to the plan at the end"), "°"),
     ("navigation", "timeInTissueSec", "time in tissue", "s"),
     ("navigation", "needlePasses", "needle passes", ""),
     ("navigation", "corrections", "corrections", ""),
-    ("navigation", "invisibleShare", "share of time without needle pose", ""),
-    ("navigation", "outOfPlaneShare", "share of time out of plane", ""),
-    ("perkTutor", "pathLengthMm", "path length (Perk Tutor)", "mm"),
-    ("perkTutor", "elapsedTimeSec", "elapsed time (Perk Tutor)", "s"),
-    ("registration", "predictedTre95Mm", "predicted registration error at the target, 95 %", "mm"),
+    ("navigation", "invisibleShare", _("share of time without needle pose"), ""),
+    ("navigation", "outOfPlaneShare", _("share of time out of plane"), ""),
+    ("perkTutor", "pathLengthMm", _("path length (Perk Tutor)"), "mm"),
+    ("perkTutor", "elapsedTimeSec", _("elapsed time (Perk Tutor)"), "s"),
+    ("registration", "predictedTre95Mm", _("predicted registration error at the target, 95 %"), "mm"),
 )
 
 

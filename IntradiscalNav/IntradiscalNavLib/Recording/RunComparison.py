@@ -11,6 +11,7 @@ import numpy.typing as npt
 from IntradiscalNavLib.Recording.NavigationMetrics import PlannedPath
 from IntradiscalNavLib.Recording.ProcedureReview import ProcedureReview
 from IntradiscalNavLib.Recording.RecordedProcedure import RecordedProcedure
+from TranslatedText.Translation import tr as _
 
 FloatArray = npt.NDArray[np.float64]
 DEPTH_STEP_MM = 1.0
@@ -51,7 +52,7 @@ def compareRuns(runs: Sequence[tuple[ProcedureReview, RecordedProcedure]]) -> Ru
     :raises ValueError: with fewer than two runs, or a run that has no plan or no valid needle pose, naming it.
     """
     if len(runs) < 2:
-        raise ValueError("Two runs at least are needed for a comparison.")
+        raise ValueError(_("Two runs at least are needed for a comparison."))
     compared = tuple(_compared(review, recorded) for review, recorded in runs)
     rows = [run.review.row() for run in compared]
     names = [name for name in rows[0] if name not in ("name", "missing")]
@@ -67,9 +68,9 @@ def compareRuns(runs: Sequence[tuple[ProcedureReview, RecordedProcedure]]) -> Ru
 
 def _compared(review: ProcedureReview, recorded: RecordedProcedure) -> ComparedRun:
     if review.plan is None or review.navigation is None or review.navigation.profile is None:
-        reason = "; ".join(review.missing) or "the needle never entered along the plan"
-        raise ValueError(f"{review.name} can't be compared: {reason}.")
-    _, poses, valid = recorded.toolTipToRas()
+        reason = "; ".join(review.missing) or _("the needle never entered along the plan")
+        raise ValueError(_("{reviewName} can't be compared: {reason}.").format(reviewName=review.name, reason=reason))
+    _unused, poses, valid = recorded.toolTipToRas()
     profile = review.navigation.profile
     return ComparedRun(review.name, review, _inPlan(poses[valid, :3, 3], review.plan), profile.depthMm, profile.lateralMm, profile.angleDeg)
 

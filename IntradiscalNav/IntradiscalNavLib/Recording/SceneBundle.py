@@ -6,6 +6,8 @@ import pathlib
 import zipfile
 from collections.abc import Iterable
 
+from TranslatedText.Translation import tr as _
+
 
 def checkSceneFile(path: pathlib.Path) -> None:
     """Refuse a damaged bundle.
@@ -18,13 +20,15 @@ def checkSceneFile(path: pathlib.Path) -> None:
                 names = bundle.namelist()
                 broken = bundle.testzip()
         except (zipfile.BadZipFile, OSError, EOFError) as error:
-            raise ValueError(f"The scene {path} can't be read: it is truncated or no scene bundle ({error}).") from error
+            raise ValueError(
+                _("The scene {path} can't be read: it is truncated or no scene bundle ({error}).").format(path=path, error=error)
+            ) from error
         if broken:
-            raise ValueError(f"The scene {path} is damaged: its part {broken} can't be read.")
+            raise ValueError(_("The scene {path} is damaged: its part {broken} can't be read.").format(path=path, broken=broken))
         if not any(name.lower().endswith(".mrml") for name in names):
-            raise ValueError(f"{path} is no scene bundle: it holds no .mrml file.")
+            raise ValueError(_("{path} is no scene bundle: it holds no .mrml file.").format(path=path))
     elif path.suffix.lower() != ".mrml":
-        raise ValueError(f"{path} is no scene: a .mrb or .mrml file is needed.")
+        raise ValueError(_("{path} is no scene: a .mrb or .mrml file is needed.").format(path=path))
 
 
 def newestReadable(paths: Iterable[pathlib.Path]) -> tuple[pathlib.Path | None, tuple[pathlib.Path, ...]]:

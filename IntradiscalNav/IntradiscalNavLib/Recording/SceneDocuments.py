@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from IntradiscalNavLib.Recording.SceneMigration import CURRENT_VERSION, migrateDocument
+from TranslatedText.Translation import tr as _
 
 ROLE_ATTRIBUTE = "IntradiscalNav.Document"
 VERSION_ATTRIBUTE = "IntradiscalNav.Version"
@@ -46,7 +47,9 @@ def storeDocument(scene: Any, role: DocumentRole, content: Mapping[str, Any] | s
             text = json.dumps({"version": CURRENT_VERSION, "content": content}, ensure_ascii=False, allow_nan=True)
         except (TypeError, ValueError) as error:
             raise ValueError(
-                f"The {role.value} can't be stored in the scene: {error}. Only numbers, texts, lists and tables can."
+                _("The {role} can't be stored in the scene: {error}. Only numbers, texts, lists and tables can.").format(
+                    role=role.value, error=error
+                )
             ) from error
     node = findDocumentNode(scene, role)
     if node is None:
@@ -76,7 +79,11 @@ def readDocument(scene: Any, role: DocumentRole) -> dict[str, Any] | None:
         document = json.loads(node.GetText() or "")
         version, content = int(document["version"]), document["content"]
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"The {role.value} of this scene can't be read: node {node.GetName()!r} is damaged ({error}).") from error
+        raise ValueError(
+            _("The {role} of this scene can't be read: node {name!r} is damaged ({error}).").format(
+                role=role.value, name=node.GetName(), error=error
+            )
+        ) from error
     return migrateDocument(role.value, version, content)
 
 

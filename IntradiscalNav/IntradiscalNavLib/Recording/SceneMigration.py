@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from TranslatedText.Translation import tr as _
+
 CURRENT_VERSION = 2
 
 Content = dict[str, Any]
@@ -30,7 +32,9 @@ def migrateDocument(role: str, version: int, content: Content) -> Content:
     """:raises ValueError: when the document is newer than this program."""
     if version > CURRENT_VERSION:
         raise ValueError(
-            f"The {role} was written by a newer IntradiscalNav (scene version {version}; this one reads up to {CURRENT_VERSION})."
+            _("The {role} was written by a newer IntradiscalNav (scene version {version}; this one reads up to {currentVersion}).").format(
+                role=role, version=version, currentVersion=CURRENT_VERSION
+            )
         )
     for step in range(version, CURRENT_VERSION):
         content = STEPS.get((role, step), lambda unchanged: unchanged)(content)

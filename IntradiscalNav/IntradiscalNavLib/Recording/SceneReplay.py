@@ -22,6 +22,7 @@ from IntradiscalNavLib.Views.GuidanceSession import GuidanceSession
 from IntradiscalNavLib.Views.NavigationViews import AnatomyModel
 from IntradiscalNavLib.Views.ReplayMark import markReplay
 from IntradiscalNavLib.Views.SessionState import SessionState
+from TranslatedText.Translation import tr as _
 
 BONES = ("vertebra", "sacrum", "hip")
 BONE_COLOR = (0.93, 0.87, 0.72)
@@ -38,7 +39,7 @@ class SceneReplay:
         plan = readDocument(scene, DocumentRole.PLAN) or {}
         if "entryRas" not in plan:
             if source.plan is None:
-                raise ValueError("The scene holds no plan: there is nothing to compare the needle with.")
+                raise ValueError(_("The scene holds no plan: there is nothing to compare the needle with."))
             plan = {"entryRas": source.plan.entryRas, "targetRas": source.plan.targetRas}
         self.scene = scene
         self.source = source
@@ -127,7 +128,7 @@ class SceneReplay:
     def _node(self, name: str, className: str, required: bool = True) -> Any:
         node = self.scene.GetFirstNode(name, className)
         if node is None and required:
-            raise ValueError(f"The scene holds no {name}: its recording can't be replayed as guidance.")
+            raise ValueError(_("The scene holds no {name}: its recording can't be replayed as guidance.").format(name=name))
         return node
 
     def _image(self) -> Any:

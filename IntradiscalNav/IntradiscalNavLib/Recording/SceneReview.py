@@ -20,6 +20,7 @@ from IntradiscalNavLib.Recording.RecordingReader import RecordingReader
 from IntradiscalNavLib.Recording.SceneDocuments import DocumentRole, readDocument
 from IntradiscalNavLib.Recording.SequenceImport import readSequences, sequenceBrowsers
 from IntradiscalNavLib.Recording.TissueModel import findTissueModel, surfaceInWorld
+from TranslatedText.Translation import tr as _
 
 Documents = Mapping[DocumentRole, dict[str, Any] | None]
 
@@ -32,11 +33,11 @@ def reviewScene(scene: Any, name: str) -> tuple[ProcedureReview, RecordedProcedu
     for browser in browsers[:1]:
         records += list(readSequences(browser))
     recorded = takeApart(records)
-    remarks = [] if browsers else ["the scene holds no recording"]
+    remarks = [] if browsers else [_("the scene holds no recording")]
     if len(browsers) > 1:
-        remarks.append(f"{len(browsers) - 1} further recordings of the scene were left out")
+        remarks.append(_("{count} further recordings of the scene were left out").format(count=len(browsers) - 1))
     if findCtNode(scene) is None:
-        remarks.append("the scene holds no CT")
+        remarks.append(_("the scene holds no CT"))
     return _reviewed(name, recorded, documents, tissueOf(scene), remarks), recorded
 
 
@@ -64,10 +65,10 @@ def reviewNewestRecording(
     """
     folders = case.recordingFolders()
     if not folders:
-        raise ValueError(f"The case {case.folder} holds no recording.")
+        raise ValueError(_("The case {folder} holds no recording.").format(folder=case.folder))
     reader = RecordingReader(folders[-1], withPixels=False)
     recorded = takeApart(reader)
-    earlier = [f"{len(folders) - 1} earlier recordings were left out"] if len(folders) > 1 else []
+    earlier = [_("{count} earlier recordings were left out").format(count=len(folders) - 1)] if len(folders) > 1 else []
     known = DocumentCopies(case).newest() if documents is None else documents
     return reviewRecording(case.folder.name, recorded, known, tissue, [*reader.problems, *earlier]), recorded
 

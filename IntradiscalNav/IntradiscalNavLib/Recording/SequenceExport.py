@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from IntradiscalNavLib.Recording.RecordFormat import ImageRecord, PoseRecord, Record
+from TranslatedText.Translation import tr as _
 
 VALIDITY_NAME = "PoseValidity"
 """Text node and sequence that tell which poses were invalid: ``{"NeedleToReference": "INVALID"}``. Slicer's transform sequences
@@ -75,7 +76,11 @@ def exportToSequences(
         stream.finish()
     if not series:
         scene.RemoveNode(validity.sequence)
-        raise ValueError(f"The recording holds no pose and no image between {span.startSec:g} and {span.endSec:g} s.")
+        raise ValueError(
+            _("The recording holds no pose and no image between {startSec:g} and {endSec:g} s.").format(
+                startSec=span.startSec, endSec=span.endSec
+            )
+        )
     browser = scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", scene.GenerateUniqueName(browserName))
     # The densest stream leads: replay steps through its samples and shows the nearest of the others.
     ordered = sorted(series.values(), key=lambda item: -item.count)

@@ -24,6 +24,7 @@ from IntradiscalNavLib.Streaming.PlusConfiguration import PlusConfiguration
 from IntradiscalNavLib.Streaming.StreamClock import StreamClock, StreamTiming
 from IntradiscalNavLib.Streaming.ToolStatus import STATUS_MEANINGS
 from IntradiscalNavLib.Streaming.TransformName import parseTransformName
+from TranslatedText.Translation import tr as _
 
 MAX_STREAMS = 256
 NAME_BYTES = 20
@@ -126,57 +127,57 @@ class ConnectionDoctor:
             streams = {key: (stream.clock.timing(now), stream.status, stream.sawMetadata) for key, stream in self._streams.items()}
         if connection.state not in (ConnectionState.CONNECTED, ConnectionState.SILENT):
             lines = tuple(DeviceLine(d.messageType, d.name, Verdict.PROBLEM, None, None, "", "") for d in self.expected if not d.optional)
-            return Diagnosis(f"Not connected: {connection.reason}.", lines, (self._connectAdvice(connection),))
+            return Diagnosis(_("Not connected: {reason}.").format(reason=connection.reason), lines, (self._connectAdvice(connection),))
         lines = tuple(self._expectedLine(device, streams) for device in self.expected)
         known = {(device.messageType, device.name) for device in self.expected}
         lines += tuple(
             DeviceLine(messageType, name, Verdict.EXTRA, timing.rateHz, timing.ageSec, status, "")
-            for (messageType, name), (timing, status, _) in sorted(streams.items())
+            for (messageType, name), (timing, status, _unused) in sorted(streams.items())
             if (messageType, name) not in known and messageType not in ("STATUS", "STRING") and timing.ageSec < FORGET_SEC
         )
         advice = tuple(self._generalAdvice(connection, streams))
         bad = [line.name for line in lines if line.verdict is Verdict.PROBLEM]
         odd = [line.name for line in lines if line.verdict is Verdict.WARNING]
         if bad:
-            summary = f"Connected, but not usable as it should be: {', '.join(bad)}."
+            summary = _("Connected, but not usable as it should be: {names}.").format(names=", ".join(bad))
         elif odd or advice:
-            summary = f"Connected, with remarks{': ' + ', '.join(odd) if odd else ''}."
+            summary = _("Connected, with remarks{value}.").format(value=": " + ", ".join(odd) if odd else "")
         else:
-            summary = "Connected; everything expected arrives."
+            summary = _("Connected; everything expected arrives.")
         return Diagnosis(summary, lines, advice)
 
     @staticmethod
     def _connectAdvice(connection: ConnectionStatus) -> str:
         if connection.failure is ConnectionFailure.REFUSED:
-            return (
+            return _(
                 "Start PlusServer (Plus Server Launcher, Launch server) and wait for 'Server status: Ready'; compare the port with "
                 'ListeningPort="18944" of the PlusOpenIGTLinkServer element.'
             )
         if connection.failure is ConnectionFailure.UNKNOWN_HOST:
-            return "Type the address of the PLUS computer as numbers, or localhost when it is this one."
+            return _("Type the address of the PLUS computer as numbers, or localhost when it is this one.")
         if connection.failure is ConnectionFailure.NO_ANSWER:
-            return "Check the address and let TCP port 18944 through the firewall of the PLUS computer."
-        return "Look into the log of PlusServer; a device that cannot be reached ends it right after its start."
+            return _("Check the address and let TCP port 18944 through the firewall of the PLUS computer.")
+        return _("Look into the log of PlusServer; a device that cannot be reached ends it right after its start.")
 
     def _expectedLine(self, device: ExpectedDevice, streams: dict[tuple[str, str], tuple[StreamTiming, str, bool]]) -> DeviceLine:
         found = streams.get((device.messageType, device.name)) or streams.get((device.messageType, device.name[:NAME_BYTES]))
         if found is None:
             return self._composedLine(device, streams) or self._missingLine(device, streams)
-        timing, status, _ = found
+        timing, status, _unused = found
         verdict, advice = Verdict.GOOD, ""
         if timing.ageSec > 1.0:
             verdict = Verdict.WARNING if device.optional else Verdict.PROBLEM
-            advice = f"Arrived before, silent for {timing.ageSec:.1f} s: " + (
-                'the tool is not seen (PlusServer says nothing about lost tools unless SendValidTransformsOnly="FALSE").'
+            advice = _("Arrived before, silent for {ageSec:.1f} s: ").format(ageSec=timing.ageSec) + (
+                _('the tool is not seen (PlusServer says nothing about lost tools unless SendValidTransformsOnly="FALSE").')
                 if device.messageType == "TRANSFORM"
-                else "the video source delivers no frames; is the ultrasound frozen or the cable out?"
+                else _("the video source delivers no frames; is the ultrasound frozen or the cable out?")
             )
         elif status and status != "OK" and device.messageType == "TRANSFORM":
             verdict = Verdict.WARNING
             advice = f"{STATUS_MEANINGS.get(status, status).capitalize()}."
         elif status and device.messageType == "IMAGE":
             verdict = Verdict.WARNING
-            advice = f"The picture comes with a pose that is not valid: {status}."
+            advice = _("The picture comes with a pose that is not valid: {status}.").format(status=status)
         return DeviceLine(device.messageType, device.name, verdict, timing.rateHz, timing.ageSec, status or ("OK" if found else ""), advice)
 
     def _missingLine(self, device: ExpectedDevice, streams: dict[tuple[str, str], tuple[StreamTiming, str, bool]]) -> DeviceLine:
@@ -191,18 +192,18 @@ class ConnectionDoctor:
         parsed = parseTransformName(device.name, ())
         if device.messageType != "TRANSFORM" or parsed is None:
             return None
-        for (messageType, name), (timing, status, _) in streams.items():
+        for (messageType, name), (timing, status, _unused) in streams.items():
             other = parseTransformName(name, ())
             if messageType != "TRANSFORM" or other is None or other.fromFrame != parsed.fromFrame or timing.ageSec > 1.0:
                 continue
             link = f"{parsed.toFrame}To{other.toFrame}"
             if ("TRANSFORM", link) in streams:
-                advice, verdict = f"Made of {name} and {link}.", Verdict.GOOD
+                advice, verdict = _("Made of {name} and {link}.").format(name=name, link=link), Verdict.GOOD
                 if status not in ("", "OK"):
                     verdict, advice = Verdict.WARNING, f"{STATUS_MEANINGS.get(status, status).capitalize()}."
             else:
                 verdict = Verdict.WARNING
-                advice = f"{name} arrives, but no {link}: the patient is not tracked. Send {link} as well."
+                advice = _("{name} arrives, but no {link}: the patient is not tracked. Send {link} as well.").format(name=name, link=link)
             return DeviceLine(device.messageType, device.name, verdict, timing.rateHz, timing.ageSec, status or "OK", advice)
         return None
 
@@ -212,26 +213,32 @@ class ConnectionDoctor:
             return self._missingImageAdvice(device, sameType)
         folded = {name.lower(): name for name in sameType}
         if device.name.lower() in folded:
-            return f"{folded[device.name.lower()]} arrives: same name, other capital letters. Correct the Id in the configuration."
+            return _("{folded} arrives: same name, other capital letters. Correct the Id in the configuration.").format(
+                folded=folded[device.name.lower()]
+            )
         parsed = parseTransformName(device.name, ())
         if parsed is not None:
             inverse = parsed.inverse.text
             if inverse in sameType:
-                return f"{inverse} arrives instead, the inverse; the program turns it round. Better send {device.name}."
+                return _("{inverse} arrives instead, the inverse; the program turns it round. Better send {deviceName}.").format(
+                    inverse=inverse, deviceName=device.name
+                )
         close = difflib.get_close_matches(device.name, sameType, 1, 0.75)
         if close:
-            return f"{close[0]} arrives: rename it to {device.name} in the configuration, or choose it here."
+            return _("{close} arrives: rename it to {deviceName} in the configuration, or choose it here.").format(
+                close=close[0], deviceName=device.name
+            )
         configured = self._configuredAdvice(device)
         if configured:
             return configured
         if sameType and not device.optional:
-            return (
-                f'Add <Transform Name="{device.name}"/> to TransformNames of the PlusOpenIGTLinkServer element; if it is there, '
+            return _(
+                'Add <Transform Name="{deviceName}"/> to TransformNames of the PlusOpenIGTLinkServer element; if it is there, '
                 'the tool is not seen by the tracker (SendValidTransformsOnly="FALSE" would say so).'
-            )
+            ).format(deviceName=device.name)
         if device.optional:
             return ""
-        return 'No transform arrives at all: <Message Type="TRANSFORM"/> must stand in MessageTypes, and the tracker must be connected.'
+        return _('No transform arrives at all: <Message Type="TRANSFORM"/> must stand in MessageTypes, and the tracker must be connected.')
 
     def _configuredAdvice(self, device: ExpectedDevice) -> str:
         """Advice from the configuration itself, empty where it has the device."""
@@ -240,43 +247,51 @@ class ConnectionDoctor:
         sent = {name for server in self.configuration.servers for name in server.transformNames}
         if device.name not in sent and sent:
             file = self.configuration.path.name
-            return f'{file} does not send it: add <Transform Name="{device.name}"/> to TransformNames (it sends {", ".join(sorted(sent))}).'
+            return _('{file} does not send it: add <Transform Name="{deviceName}"/> to TransformNames (it sends {names}).').format(
+                file=file, deviceName=device.name, names=", ".join(sorted(sent))
+            )
         if device.name in sent and any(server.sendValidTransformsOnly for server in self.configuration.servers):
-            return "The configuration sends it while the tool is seen: bring the tool into the tracker's view, check its port and cable."
+            return _("The configuration sends it while the tool is seen: bring the tool into the tracker's view, check its port and cable.")
         return ""
 
     def _missingImageAdvice(self, device: ExpectedDevice, images: list[str]) -> str:
         if images:
-            return f"The image {images[0]} arrives: choose it here, or set EmbeddedTransformToFrame so that {device.name} is sent."
+            return _("The image {images} arrives: choose it here, or set EmbeddedTransformToFrame so that {deviceName} is sent.").format(
+                images=images[0], deviceName=device.name
+            )
         if device.optional:
             return ""
-        image, _, frame = device.name.rpartition("_")
-        return (
-            f'No image arrives. MessageTypes needs <Message Type="IMAGE"/>, ImageNames needs <Image Name="{image}" '
-            f'EmbeddedTransformToFrame="{frame}"/>, and PLUS must know every transform from {image} to {frame}: without {image}ToProbe in '
+        image, _unused, frame = device.name.rpartition("_")
+        return _(
+            'No image arrives. MessageTypes needs <Message Type="IMAGE"/>, ImageNames needs <Image Name="{image}" '
+            'EmbeddedTransformToFrame="{frame}"/>, and PLUS must know every transform from {image} to {frame}: without {image}ToProbe in '
             "CoordinateDefinitions, or while the probe was never seen, it sends no image at all."
-        )
+        ).format(image=image, frame=frame)
 
     def _generalAdvice(self, connection: ConnectionStatus, streams: dict[tuple[str, str], tuple[StreamTiming, str, bool]]) -> Iterable[str]:
         if connection.state is ConnectionState.SILENT:
-            yield f"{connection.reason.capitalize()}. Look at the device's own software and at the log of PlusServer."
+            yield _("{capitalize}. Look at the device's own software and at the log of PlusServer.").format(
+                capitalize=connection.reason.capitalize()
+            )
         transforms = {key: value for key, value in streams.items() if key[0] == "TRANSFORM"}
-        live = [timing for timing, _, _ in streams.values() if timing.ageSec < 2.0 and timing.messageCount > 20]
-        if transforms and not any(sawMetadata for _, _, sawMetadata in transforms.values()):
-            yield (
+        live = [timing for timing, _status, _sawMetadata in streams.values() if timing.ageSec < 2.0 and timing.messageCount > 20]
+        if transforms and not any(sawMetadata for _timing, _status, sawMetadata in transforms.values()):
+            yield _(
                 "No tool status arrives (header version 1): a lost tool may come as the identity without a flag. Use PlusServer 2.8 or "
                 "newer; it sends status to clients that ask with version 2, as this program does."
             )
         delayed = max((timing.delaySec for timing in live), default=0.0)
         if delayed > 0.3:
-            yield (
-                f"Messages arrive {delayed:.1f} s late and the delay is above its best: the network or this computer does not keep up. "
+            yield _(
+                "Messages arrive {delayed:.1f} s late and the delay is above its best: the network or this computer does not keep up. "
                 "Lower the frame rate or clip the image (ClipRectangleSize)."
-            )
+            ).format(delayed=delayed)
         if connection.problemCount:
-            yield f"{connection.problemCount} damaged messages were left out: check the cable or the sender."
+            yield _("{problemCount} damaged messages were left out: check the cable or the sender.").format(
+                problemCount=connection.problemCount
+            )
         if self._ignoredNames:
-            yield f"More than {MAX_STREAMS} device names arrive; further ones are ignored."
+            yield _("More than {maxStreams} device names arrive; further ones are ignored.").format(maxStreams=MAX_STREAMS)
 
 
 def expectedDevices(

@@ -21,6 +21,7 @@ from FusionRegistrationLib.RigidTransform import FloatArray
 from IntradiscalNavLib.Streaming.MessageQueue import Key, MessageQueue
 from IntradiscalNavLib.Streaming.OpenIGTLinkClient import ConnectionFailure, ConnectionState, ConnectionStatus
 from IntradiscalNavLib.Streaming.OpenIGTLinkMessages import ImageMessage, OpenIGTLinkMessage, TransformMessage
+from TranslatedText.Translation import tr as _
 
 CONNECTOR_CLASS = "vtkMRMLIGTLConnectorNode"
 ATTRIBUTE_PREFIX = "OpenIGTLink."
@@ -65,7 +66,7 @@ class ConnectorStream:
         if self._connector is None:
             self._connector = self.scene.AddNewNodeByClass(CONNECTOR_CLASS, "IntradiscalNavConnector")
             if self._connector is None:
-                raise RuntimeError("There is no connector node: install the extension SlicerOpenIGTLink, or use the built-in client.")
+                raise RuntimeError(_("There is no connector node: install the extension SlicerOpenIGTLink, or use the built-in client."))
         if self._own:
             self._connector.SetTypeClient(self.host, self.port)
             self._connector.SetCheckCRC(True)
@@ -106,13 +107,15 @@ class ConnectorStream:
         state, address = self._state, f"{self.host}:{self.port}"
         reason = {
             ConnectionState.CONNECTED: f"connected to {address}",
-            ConnectionState.CONNECTING: f"no connection to {address} yet: nobody listens there or no answer; the connector tries again",
-            ConnectionState.LOST: f"connection to {address} lost; the connector tries again",
-        }.get(state, "the connector is not active")
+            ConnectionState.CONNECTING: _(
+                "no connection to {address} yet: nobody listens there or no answer; the connector tries again"
+            ).format(address=address),
+            ConnectionState.LOST: _("connection to {address} lost; the connector tries again").format(address=address),
+        }.get(state, _("the connector is not active"))
         if state is ConnectionState.CONNECTED:
             quietSec = time.monotonic() - max(self._sinceSec, self._lastDataSec or 0.0)
             if quietSec > self._silentAfterSec:
-                state, reason = ConnectionState.SILENT, f"connected, but no data for {quietSec:.1f} s"
+                state, reason = ConnectionState.SILENT, _("connected, but no data for {quietSec:.1f} s").format(quietSec=quietSec)
         # the connector tells no more; a server that isn't running is by far the most frequent cause
         failure = ConnectionFailure.REFUSED if state is ConnectionState.CONNECTING else None
         return ConnectionStatus(state, reason, self._sinceSec, self._connectCount, self._messageCount, 0, self._lastDataSec, failure)

@@ -10,6 +10,7 @@ import numpy as np
 from IntradiscalNavLib.Streaming.OpenIGTLinkMessages import ImageMessage
 from IntradiscalNavLib.Streaming.StreamClock import StreamClock, StreamTiming
 from IntradiscalNavLib.Streaming.ToolStatus import STATUS_MEANINGS, ToolState, ToolStatusParameters, worstState
+from TranslatedText.Translation import tr as _
 
 _STATUS_KEY = re.compile(r"^(.+?)TransformStatus$")
 
@@ -30,9 +31,9 @@ def imageState(
             reasons.append(f"{match.group(1)}: {STATUS_MEANINGS.get(value, value)}")
     linear = message.ijkToFrame[:3, :3]
     if not np.isfinite(message.ijkToFrame).all():
-        reasons.append("its geometry holds NaN or infinite values")
+        reasons.append(_("its geometry holds NaN or infinite values"))
     elif abs(float(np.linalg.det(linear))) < 1e-12:
-        reasons.append("its geometry has no volume")
+        reasons.append(_("its geometry has no volume"))
     return (ToolState.INVALID if reasons else ToolState.OK), tuple(reasons)
 
 
@@ -66,15 +67,19 @@ class ImageStatusMonitor:
         """
         clock = self._clocks.get(name)
         if clock is None:
-            return ToolState.MISSING, ("no image has arrived under this name",)
+            return ToolState.MISSING, (_("no image has arrived under this name"),)
         timing = clock.timing(nowSec)
         if timing.ageSec > self.parameters.missingAfterSec:
-            return ToolState.MISSING, (f"no image has arrived for {timing.ageSec:.1f} s",)
+            return ToolState.MISSING, (_("no image has arrived for {ageSec:.1f} s").format(ageSec=timing.ageSec),)
         state, reasons = self._own[name]
         old = timing.ageSec + timing.delaySec
         if old > self.parameters.staleAfterSec:
             silent = timing.ageSec >= timing.delaySec
-            why = f"no image has arrived for {timing.ageSec:.1f} s" if silent else f"the image that arrives is {old:.1f} s old"
+            why = (
+                _("no image has arrived for {ageSec:.1f} s").format(ageSec=timing.ageSec)
+                if silent
+                else _("the image that arrives is {old:.1f} s old").format(old=old)
+            )
             state, reasons = worstState([state, ToolState.STALE]), (why, *reasons)
         if probeState is not None and probeState is not ToolState.OK:
             state = worstState([state, probeState])

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Mapping
 
 from IntradiscalNavLib.Streaming.OpenIGTLinkMessages import OpenIGTLinkMessage
+from TranslatedText.Translation import tr as _
 
 Key = tuple[str, str]
 
@@ -20,7 +21,7 @@ class MessageQueue:
 
     def __init__(self, transformCapacity: int = 10000, imageCapacity: int = 2, maxLines: int = 256) -> None:
         if transformCapacity < 1 or imageCapacity < 1:
-            raise ValueError("A queue needs room for at least one message.")
+            raise ValueError(_("A queue needs room for at least one message."))
         self._transformCapacity = transformCapacity
         self._imageCapacity = imageCapacity
         self._maxLines = maxLines
@@ -64,7 +65,7 @@ class MessageQueue:
         # Empty lines go, so that names of an earlier connection do not fill the table for ever.
         self._lines.clear()
         waiting.sort(key=lambda entry: entry[0])
-        return [message for _, message in waiting]
+        return [message for _unused, message in waiting]
 
     @property
     def droppedCounts(self) -> Mapping[Key, int]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from IntradiscalNavLib.Streaming.MessageQueue import Key, MessageQueue
 from IntradiscalNavLib.Streaming.OpenIGTLinkCodec import DEFAULT_MAX_BODY_BYTES, MessageReader, StreamProblem, encodeMessage
 from IntradiscalNavLib.Streaming.OpenIGTLinkMessages import GetStatusMessage, OpenIGTLinkMessage
+from TranslatedText.Translation import tr as _
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +88,9 @@ class OpenIGTLinkClient:
     ) -> None:
         if not 0 < port < 65536:
             raise ValueError(
-                f"Port {port} is not between 1 and 65535; PlusServer listens on 18944 unless its configuration says otherwise."
+                _("Port {port} is not between 1 and 65535; PlusServer listens on 18944 unless its configuration says otherwise.").format(
+                    port=port
+                )
             )
         self.host = host
         self.port = port
@@ -144,12 +147,12 @@ class OpenIGTLinkClient:
             # A thread that waits for a host which does not answer ends by itself; nobody has to wait for it.
             thread.join(0.5)
         self._thread = None
-        self._setState(ConnectionState.DISCONNECTED, "stopped by the user")
+        self._setState(ConnectionState.DISCONNECTED, _("stopped by the user"))
 
     def __enter__(self) -> OpenIGTLinkClient:
         return self.start()
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *_unused: object) -> None:
         self.stop()
 
     # What came
@@ -172,16 +175,16 @@ class OpenIGTLinkClient:
                     state, since = ConnectionState.SILENT, quietFrom + self._silentAfterSec
                     alive = self._lastByteSec > quietFrom + 0.05
                     reason = (
-                        f"no data for {quietSec:.1f} s, though the server is alive: its devices deliver nothing"
+                        _("no data for {quietSec:.1f} s, though the server is alive: its devices deliver nothing").format(quietSec=quietSec)
                         if alive
-                        else f"connected, but nothing has arrived for {quietSec:.1f} s"
+                        else _("connected, but nothing has arrived for {quietSec:.1f} s").format(quietSec=quietSec)
                     )
             return ConnectionStatus(state, reason, since, self._connectCount, self._messageCount, problems, lastData, self._failure)
 
     def takeMessages(self, timeoutSec: float = 0.0) -> list[OpenIGTLinkMessage]:
         """Messages received since the last call, oldest first; waits up to ``timeoutSec`` for the first one."""
         if self._queue is None:
-            raise RuntimeError("This client was made with keepMessages=False; its messages go to onMessage alone.")
+            raise RuntimeError(_("This client was made with keepMessages=False; its messages go to onMessage alone."))
         return self._queue.waitAndTake(timeoutSec) if timeoutSec > 0 else self._queue.take()
 
     @property
@@ -213,7 +216,9 @@ class OpenIGTLinkClient:
             connection = self._socket
         if connection is None:
             raise RuntimeError(
-                f"There is no connection to {self.host}:{self.port} ({self.status.reason}); {message.messageType} was not sent."
+                _("There is no connection to {host}:{port} ({reason}); {messageType} was not sent.").format(
+                    host=self.host, port=self.port, reason=self.status.reason, messageType=message.messageType
+                )
             )
         try:
             with self._sendLock:
@@ -232,14 +237,19 @@ class OpenIGTLinkClient:
                 if stopping.is_set():
                     return
                 again = ConnectionState.LOST if self._connectCount else ConnectionState.CONNECTING
-                reason = f"no connection to {self.host}:{self.port}: {describeError(error)}; trying again"
+                reason = _("no connection to {host}:{port}: {describeError}; trying again").format(
+                    host=self.host, port=self.port, describeError=describeError(error)
+                )
                 self._setState(again, reason, connectionFailure(error))
             else:
                 count = self._messageCount
                 reason = self._serve(connection, stopping)
                 if stopping.is_set():
                     return
-                self._setState(ConnectionState.LOST, f"connection to {self.host}:{self.port} lost: {reason}; trying again")
+                self._setState(
+                    ConnectionState.LOST,
+                    _("connection to {host}:{port} lost: {reason}; trying again").format(host=self.host, port=self.port, reason=reason),
+                )
                 if self._messageCount > count:
                     retrySec = self._firstRetrySec
             stopping.wait(retrySec)
@@ -280,7 +290,7 @@ class OpenIGTLinkClient:
             except TimeoutError:
                 now = time.monotonic()
                 if self._isStalled(reader, now):
-                    return f"a message stopped half-way {self._stalledAfterSec:.0f} s ago"
+                    return _("a message stopped half-way {stalledAfterSec:.0f} s ago").format(stalledAfterSec=self._stalledAfterSec)
                 if now - self._lastByteSec > self._deadAfterSec:
                     return f"nothing arrived for {now - self._lastByteSec:.0f} s"
                 if self._requestMetadata and now - max(lastProbeSec, self._lastByteSec) > self._silentAfterSec:
@@ -289,13 +299,15 @@ class OpenIGTLinkClient:
                         connection.sendall(encodeMessage(GetStatusMessage(""), 2))
                 continue
             if count == 0:
-                return "the server closed it"
+                return _("the server closed it")
             now = time.monotonic()
             self._lastByteSec = now
             for message in reader.commit(count, now):
                 self._deliver(message, now)
             if self._isStalled(reader, now):
-                return f"a message is not complete after {self._stalledAfterSec:.0f} s: its size is damaged"
+                return _("a message is not complete after {stalledAfterSec:.0f} s: its size is damaged").format(
+                    stalledAfterSec=self._stalledAfterSec
+                )
         return "stopped"
 
     def _isStalled(self, reader: MessageReader, now: float) -> bool:
@@ -349,11 +361,11 @@ def connectionFailure(error: OSError) -> ConnectionFailure | None:
 def describeError(error: OSError) -> str:
     """A network error in words a user can act on."""
     if isinstance(error, ConnectionRefusedError):
-        return "nobody listens there (is PlusServer running, and is the port right?)"
+        return _("nobody listens there (is PlusServer running, and is the port right?)")
     if isinstance(error, socket.gaierror):
-        return "the host name is not known"
+        return _("the host name is not known")
     if isinstance(error, TimeoutError):
-        return "no answer (is the address right, does a firewall block it?)"
+        return _("no answer (is the address right, does a firewall block it?)")
     if isinstance(error, (ConnectionResetError, BrokenPipeError)):
-        return "the server ended it"
+        return _("the server ended it")
     return error.strerror or str(error)

@@ -27,6 +27,7 @@ from IntradiscalNavLib.Streaming.OpenIGTLinkContent import (
     fixedText,
 )
 from IntradiscalNavLib.Streaming.OpenIGTLinkMessages import OpenIGTLinkMessage
+from TranslatedText.Translation import tr as _
 
 __all__ = ["HEADER_BYTES", "MalformedMessageError", "MessageReader", "StreamProblem", "encodeMessage", "encodeParts", "readAll"]
 
@@ -60,12 +61,14 @@ def _encodeMetadata(metadata: Mapping[str, str]) -> tuple[bytes, bytes]:
         keyBytes = key.encode("utf-8")
         charset, valueBytes = encodeText(value)
         if len(keyBytes) > 0xFFFF:
-            raise ValueError(f"Metadata key {key[:40]}... has {len(keyBytes)} bytes; OpenIGTLink carries up to 65535.")
+            raise ValueError(
+                _("Metadata key {key}... has {count} bytes; OpenIGTLink carries up to 65535.").format(key=key[:40], count=len(keyBytes))
+            )
         entries.append(_ENTRY.pack(len(keyBytes), charset, len(valueBytes)))
         texts += [keyBytes, valueBytes]
     header = b"".join(entries)
     if len(header) > 0xFFFF:
-        raise ValueError(f"{len(metadata)} metadata entries do not fit one message; OpenIGTLink carries up to 8191.")
+        raise ValueError(_("{count} metadata entries do not fit one message; OpenIGTLink carries up to 8191.").format(count=len(metadata)))
     return header, b"".join(texts)
 
 
@@ -77,7 +80,7 @@ def encodeParts(message: OpenIGTLinkMessage, headerVersion: int | None = None) -
     """
     version = message.headerVersion if headerVersion is None else headerVersion
     if version not in (1, _NEWEST_HEADER):
-        raise ValueError(f"Header version {version} is not known; use 1 or 2.")
+        raise ValueError(_("Header version {version} is not known; use 1 or 2.").format(version=version))
     parts = encodeContent(message)
     if version >= 2:
         metadata = message.metadata
@@ -109,13 +112,15 @@ def _decodeMetadata(header: memoryview, texts: memoryview) -> dict[str, str]:
         return {}
     count = struct.unpack_from(">H", header)[0]
     if 2 + count * _ENTRY.size > len(header):
-        raise MalformedMessageError(f"{count} metadata entries are announced in a table of {len(header)} bytes.")
+        raise MalformedMessageError(
+            _("{count} metadata entries are announced in a table of {size} bytes.").format(count=count, size=len(header))
+        )
     metadata, position = {}, 0
     for index in range(count):
         keySize, charset, valueSize = _ENTRY.unpack_from(header, 2 + index * _ENTRY.size)
         end = position + keySize + valueSize
         if end > len(texts):
-            raise MalformedMessageError("A metadata entry reaches beyond the message.")
+            raise MalformedMessageError(_("A metadata entry reaches beyond the message."))
         key = bytes(texts[position : position + keySize]).decode("utf-8", errors="replace")
         metadata[key] = decodeText(charset, bytes(texts[position + keySize : end]))
         position = end
@@ -128,11 +133,13 @@ def _decodeBody(version: int, typeName: str, name: str, timestampSec: float, bod
     content = body
     if version >= 2:
         if len(body) < _EXTENDED.size:
-            raise MalformedMessageError(f"{typeName} {name} has no room for its extended header.")
+            raise MalformedMessageError(_("{typeName} {name} has no room for its extended header.").format(typeName=typeName, name=name))
         extended, metaHeader, metaTexts, messageId = _EXTENDED.unpack_from(body)
         end = len(body) - metaHeader - metaTexts
         if extended < _EXTENDED.size or end < extended:
-            raise MalformedMessageError(f"{typeName} {name}: the sizes in its extended header exceed the message.")
+            raise MalformedMessageError(
+                _("{typeName} {name}: the sizes in its extended header exceed the message.").format(typeName=typeName, name=name)
+            )
         content = body[extended:end]
         metadata = _decodeMetadata(body[end : end + metaHeader], body[end + metaHeader :])
         name = metadata.get(DEVICE_NAME_KEY, name)
@@ -234,9 +241,9 @@ class MessageReader:
         if self._header is None:
             if available < HEADER_BYTES:
                 return False
-            header, reason = self._readHeader(self._start)
+            header, kind, reason = self._readHeader(self._start)
             if header is None:
-                self._search(reason, now)
+                self._search(kind, reason, now)
                 return True
             self._searching = False
             self._header = header
@@ -256,24 +263,25 @@ class MessageReader:
             self._body, self._filled = target, available
         return False
 
-    def _readHeader(self, position: int) -> tuple[_Header | None, str]:
+    def _readHeader(self, position: int) -> tuple[_Header | None, str, str]:
+        """The header, or None with the kind of problem and what it is."""
         version, rawType, rawName, seconds, fraction, size, checksum = _HEADER.unpack_from(self._chunk, position)
         if not 1 <= version <= _NEWEST_HEADER:
-            return None, f"header version {version}"
+            return None, "header", _("header version {version}").format(version=version)
         typeName = _typeName(rawType)
         if not typeName:
-            return None, f"message type {rawType!r}"
+            return None, "header", _("message type {rawType!r}").format(rawType=rawType)
         if size > self.maxBodyBytes:
-            return None, f"a body of {size} bytes (the limit is {self.maxBodyBytes})"
-        return _Header(version, typeName, readableName(rawName), seconds + fraction / 4294967296.0, size, checksum), ""
+            return None, "size", _("a body of {size} bytes (the limit is {maxBodyBytes})").format(size=size, maxBodyBytes=self.maxBodyBytes)
+        return _Header(version, typeName, readableName(rawName), seconds + fraction / 4294967296.0, size, checksum), "", ""
 
-    def _search(self, reason: str, now: float) -> None:
+    def _search(self, kind: str, reason: str, now: float) -> None:
         """Step to the next place that may be a header: a version number of two bytes followed by a letter."""
         if not self._searching:
             self._searching = True
             self._note(
-                "size" if reason.startswith("a body") else "header",
-                f"Not an OpenIGTLink header: {reason}. Searching for the next one.",
+                kind,
+                _("Not an OpenIGTLink header: {reason}. Searching for the next one.").format(reason=reason),
                 now,
             )
         begin = self._start + 1
@@ -292,7 +300,7 @@ class MessageReader:
         assert header is not None
         if self.checkCrc and crc64(body) != header.checksum:
             label = f"{header.typeName} {header.deviceName}".strip()
-            self._note("crc", f"{label}: the checksum does not match; the message was left out.", now)
+            self._note("crc", _("{label}: the checksum does not match; the message was left out.").format(label=label), now)
             return
         try:
             message = _decodeBody(header.version, header.typeName, header.deviceName, header.timestampSec, body, now)
@@ -330,5 +338,5 @@ def readAll(data: bytes) -> list[OpenIGTLinkMessage]:
     if reader.problems:
         raise MalformedMessageError(reader.problems[0].text)
     if reader._header is not None or reader._start != reader._end:
-        raise MalformedMessageError("The stream ends in the middle of a message.")
+        raise MalformedMessageError(_("The stream ends in the middle of a message."))
     return messages

@@ -26,6 +26,7 @@ from IntradiscalNavLib.Streaming.OpenIGTLinkMessages import (
     TrackingDataReplyMessage,
     TransformMessage,
 )
+from TranslatedText.Translation import tr as _
 
 
 class MalformedMessageError(ValueError):
@@ -94,18 +95,24 @@ def _encodeImage(message: ImageMessage) -> Parts:
     voxels = message.voxels
     if voxels.ndim not in (3, 4):
         raise ValueError(
-            f"Image {message.deviceName} has {voxels.ndim} dimensions; give (slices, rows, columns) or (slices, rows, columns, components)."
+            _("Image {deviceName} has {ndim} dimensions; give (slices, rows, columns) or (slices, rows, columns, components).").format(
+                deviceName=message.deviceName, ndim=voxels.ndim
+            )
         )
     kind = voxels.dtype.str[1:]
     code = _SCALAR_CODES.get(kind)
     if code is None:
         raise ValueError(
-            f"Image {message.deviceName} has scalar type {voxels.dtype}; OpenIGTLink carries {', '.join(sorted(_SCALAR_CODES))}."
+            _("Image {deviceName} has scalar type {dtype}; OpenIGTLink carries {names}.").format(
+                deviceName=message.deviceName, dtype=voxels.dtype, names=", ".join(sorted(_SCALAR_CODES))
+            )
         )
     k, j, i = voxels.shape[:3]
     if max(*message.sizeIjk, i, j, k) > 0xFFFF:
         raise ValueError(
-            f"Image {message.deviceName} of {i} x {j} x {k} voxels is too large: OpenIGTLink counts up to 65535 along an axis."
+            _("Image {deviceName} of {i} x {j} x {k} voxels is too large: OpenIGTLink counts up to 65535 along an axis.").format(
+                deviceName=message.deviceName, i=i, j=j, k=k
+            )
         )
     components = voxels.shape[3] if voxels.ndim == 4 else 1
     voxels = np.ascontiguousarray(voxels, voxels.dtype.newbyteorder("<"))
@@ -119,23 +126,35 @@ def _encodeImage(message: ImageMessage) -> Parts:
 
 def _decodeImage(content: Content, name: str, common: Mapping[str, Any]) -> ImageMessage:
     if len(content) < _IMAGE.size:
-        raise MalformedMessageError(f"IMAGE {name} has {len(content)} bytes, fewer than its own header.")
+        raise MalformedMessageError(_("IMAGE {name} has {count} bytes, fewer than its own header.").format(name=name, count=len(content)))
     fields = _IMAGE.unpack_from(content)
-    _, components, code, endian, coordinates = fields[:5]
+    _unused, components, code, endian, coordinates = fields[:5]
     size, offset, part = fields[5:8], fields[20:23], fields[23:26]
     kind = SCALAR_TYPES.get(code)
     if kind is None or endian not in (1, 2) or components < 1:
         raise MalformedMessageError(
-            f"IMAGE {name} has scalar type {code}, byte order {endian}, {components} components: not an image this program reads."
+            _("IMAGE {name} has scalar type {code}, byte order {endian}, {components} components: not an image this program reads.").format(
+                name=name, code=code, endian=endian, components=components
+            )
         )
     dtype = np.dtype((">" if endian == 1 else "<") + kind)
     expected = part[0] * part[1] * part[2] * components * dtype.itemsize
     if expected == 0:
-        raise MalformedMessageError(f"IMAGE {name} of {part[0]} x {part[1]} x {part[2]} voxels is empty.")
+        raise MalformedMessageError(
+            _("IMAGE {name} of {i} x {j} x {k} voxels is empty.").format(name=name, i=part[0], j=part[1], k=part[2])
+        )
     if any(offset[axis] + part[axis] > size[axis] for axis in range(3)):
-        raise MalformedMessageError(f"IMAGE {name}: the part {part} at {offset} does not lie within the image {size}.")
+        raise MalformedMessageError(
+            _("IMAGE {name}: the part {part} at {offset} does not lie within the image {size}.").format(
+                name=name, part=part, offset=offset, size=size
+            )
+        )
     if len(content) - _IMAGE.size < expected:
-        raise MalformedMessageError(f"IMAGE {name} should hold {expected} bytes of voxels and holds {len(content) - _IMAGE.size}.")
+        raise MalformedMessageError(
+            _("IMAGE {name} should hold {expected} bytes of voxels and holds {count}.").format(
+                name=name, expected=expected, count=len(content) - _IMAGE.size
+            )
+        )
     voxels = np.frombuffer(content, dtype, expected // dtype.itemsize, _IMAGE.size)
     shape = (part[2], part[1], part[0])
     voxels = voxels.reshape(shape if components == 1 else (*shape, components))
@@ -158,7 +177,9 @@ def _encodePoints(message: PointMessage) -> Parts:
 
 def _decodePoints(content: Content, name: str, common: Mapping[str, Any]) -> PointMessage:
     if len(content) % _POINT.size:
-        raise MalformedMessageError(f"POINT {name} has {len(content)} bytes, not a multiple of {_POINT.size}.")
+        raise MalformedMessageError(
+            _("POINT {name} has {count} bytes, not a multiple of {pointSize}.").format(name=name, count=len(content), pointSize=_POINT.size)
+        )
     points = []
     for label, group, r, g, b, a, x, y, z, diameter, owner in _POINT.iter_unpack(content):
         points.append(Point(readFixedText(label), (x, y, z), readFixedText(group), (r, g, b, a), diameter, readFixedText(owner)))
@@ -167,14 +188,22 @@ def _decodePoints(content: Content, name: str, common: Mapping[str, Any]) -> Poi
 
 def _decodeTrackingData(content: Content, name: str, common: Mapping[str, Any]) -> TrackingDataMessage:
     if len(content) % _TOOL.size:
-        raise MalformedMessageError(f"TDATA {name} has {len(content)} bytes, not a multiple of {_TOOL.size}.")
-    tools = [TrackedTool(readFixedText(label), _readMatrix(tuple(values)), kind) for label, kind, _, *values in _TOOL.iter_unpack(content)]
+        raise MalformedMessageError(
+            _("TDATA {name} has {count} bytes, not a multiple of {toolSize}.").format(name=name, count=len(content), toolSize=_TOOL.size)
+        )
+    tools = [
+        TrackedTool(readFixedText(label), _readMatrix(tuple(values)), kind) for label, kind, _unused, *values in _TOOL.iter_unpack(content)
+    ]
     return TrackingDataMessage(name, tuple(tools), **common)
 
 
 def _decodeTransform(content: Content, name: str, common: Mapping[str, Any]) -> TransformMessage:
     if len(content) != _MATRIX.size:
-        raise MalformedMessageError(f"TRANSFORM {name} has {len(content)} bytes of content instead of {_MATRIX.size}.")
+        raise MalformedMessageError(
+            _("TRANSFORM {name} has {count} bytes of content instead of {matrixSize}.").format(
+                name=name, count=len(content), matrixSize=_MATRIX.size
+            )
+        )
     return TransformMessage(name, _readMatrix(_MATRIX.unpack(content)), **common)
 
 
@@ -192,7 +221,9 @@ def _decodePosition(content: Content, name: str, common: Mapping[str, Any]) -> P
     if len(content) == 28:
         values = np.array(struct.unpack(">7f", content))
         return PositionMessage(name, values[:3], values[3:], **common)
-    raise MalformedMessageError(f"POSITION {name} has {len(content)} bytes of content instead of 12, 24 or 28.")
+    raise MalformedMessageError(
+        _("POSITION {name} has {count} bytes of content instead of 12, 24 or 28.").format(name=name, count=len(content))
+    )
 
 
 def _decodeQtrans(content: Content, name: str, common: Mapping[str, Any]) -> PositionMessage:
@@ -202,16 +233,24 @@ def _decodeQtrans(content: Content, name: str, common: Mapping[str, Any]) -> Pos
 def _encodeString(message: StringMessage) -> Parts:
     charset, data = encodeText(message.text)
     if len(data) > 0xFFFF:
-        raise ValueError(f"STRING {message.deviceName} has {len(data)} bytes; OpenIGTLink carries up to 65535.")
+        raise ValueError(
+            _("STRING {deviceName} has {count} bytes; OpenIGTLink carries up to 65535.").format(
+                deviceName=message.deviceName, count=len(data)
+            )
+        )
     return [_STRING.pack(charset, len(data)) + data]
 
 
 def _decodeString(content: Content, name: str, common: Mapping[str, Any]) -> StringMessage:
     if len(content) < _STRING.size:
-        raise MalformedMessageError(f"STRING {name} has {len(content)} bytes, fewer than its own header.")
+        raise MalformedMessageError(_("STRING {name} has {count} bytes, fewer than its own header.").format(name=name, count=len(content)))
     charset, length = _STRING.unpack_from(content)
     if _STRING.size + length > len(content):
-        raise MalformedMessageError(f"STRING {name} announces {length} bytes and holds {len(content) - _STRING.size}.")
+        raise MalformedMessageError(
+            _("STRING {name} announces {length} bytes and holds {count}.").format(
+                name=name, length=length, count=len(content) - _STRING.size
+            )
+        )
     return StringMessage(name, decodeText(charset, bytes(content[_STRING.size : _STRING.size + length])), **common)
 
 
@@ -221,7 +260,9 @@ def _encodeStatus(message: StatusMessage) -> Parts:
 
 def _decodeStatus(content: Content, name: str, common: Mapping[str, Any]) -> StatusMessage:
     if len(content) < _STATUS.size:
-        raise MalformedMessageError(f"STATUS {name} has {len(content)} bytes, fewer than {_STATUS.size}.")
+        raise MalformedMessageError(
+            _("STATUS {name} has {count} bytes, fewer than {statusSize}.").format(name=name, count=len(content), statusSize=_STATUS.size)
+        )
     code, subCode, errorName = _STATUS.unpack_from(content)
     return StatusMessage(name, code, subCode, readFixedText(errorName), readFixedText(bytes(content[_STATUS.size :])), **common)
 
@@ -232,14 +273,18 @@ def _encodeStart(message: StartTrackingDataMessage) -> Parts:
 
 def _decodeStart(content: Content, name: str, common: Mapping[str, Any]) -> StartTrackingDataMessage:
     if len(content) != _START.size:
-        raise MalformedMessageError(f"STT_TDATA {name} has {len(content)} bytes of content instead of {_START.size}.")
+        raise MalformedMessageError(
+            _("STT_TDATA {name} has {count} bytes of content instead of {startSize}.").format(
+                name=name, count=len(content), startSize=_START.size
+            )
+        )
     resolution, coordinates = _START.unpack(content)
     return StartTrackingDataMessage(name, resolution, readFixedText(coordinates), **common)
 
 
 def _decodeReply(content: Content, name: str, common: Mapping[str, Any]) -> TrackingDataReplyMessage:
     if len(content) < 1:
-        raise MalformedMessageError(f"RTS_TDATA {name} is empty.")
+        raise MalformedMessageError(_("RTS_TDATA {name} is empty.").format(name=name))
     return TrackingDataReplyMessage(name, content[0], **common)
 
 
@@ -279,7 +324,11 @@ def encodeContent(message: OpenIGTLinkMessage) -> Parts:
     try:
         return _encodeContent(message)
     except (OverflowError, struct.error) as error:
-        raise ValueError(f"{message.messageType} {message.deviceName} holds a number that the format cannot carry: {error}.") from error
+        raise ValueError(
+            _("{messageType} {deviceName} holds a number that the format cannot carry: {error}.").format(
+                messageType=message.messageType, deviceName=message.deviceName, error=error
+            )
+        ) from error
 
 
 def _encodeContent(message: OpenIGTLinkMessage) -> Parts:
@@ -305,4 +354,4 @@ def _encodeContent(message: OpenIGTLinkMessage) -> Parts:
         return [message.content]
     if isinstance(message, (GetStatusMessage, StopTrackingDataMessage)):
         return []
-    raise ValueError(f"Messages of class {type(message).__name__} cannot be sent.")
+    raise ValueError(_("Messages of class {name} cannot be sent.").format(name=type(message).__name__))

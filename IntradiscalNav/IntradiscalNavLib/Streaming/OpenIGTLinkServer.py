@@ -29,6 +29,7 @@ from IntradiscalNavLib.Streaming.OpenIGTLinkMessages import (
     TrackingDataMessage,
     TrackingDataReplyMessage,
 )
+from TranslatedText.Translation import tr as _
 
 logger = logging.getLogger(__name__)
 
@@ -109,7 +110,9 @@ class OpenIGTLinkServer:
             self._listener = socket.create_server((self._host, self._wantedPort))
         except OSError as error:
             raise RuntimeError(
-                f"Cannot listen on {self._host}:{self._wantedPort}: {error.strerror or error}. Choose another port, or 0 for any free one."
+                _("Cannot listen on {host}:{wantedPort}: {strerror}. Choose another port, or 0 for any free one.").format(
+                    host=self._host, wantedPort=self._wantedPort, strerror=error.strerror or error
+                )
             ) from error
         self._listener.setblocking(False)
         self._port = int(self._listener.getsockname()[1])
@@ -133,7 +136,7 @@ class OpenIGTLinkServer:
     def __enter__(self) -> OpenIGTLinkServer:
         return self.start()
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *_unused: object) -> None:
         self.stop()
 
     def waitForClient(self, timeoutSec: float, count: int = 1) -> bool:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from FusionRegistrationLib.RigidTransform import FloatArray
+from TranslatedText.Translation import tr as _
 
 DEFAULT_PORT = 18944
 
@@ -60,11 +61,15 @@ def readPlusConfiguration(path: str | pathlib.Path) -> PlusConfiguration:
     try:
         root = ElementTree.parse(path).getroot()
     except OSError as error:
-        raise ValueError(f"The PLUS configuration {path} cannot be read: {error.strerror or error}.") from error
+        raise ValueError(
+            _("The PLUS configuration {path} cannot be read: {strerror}.").format(path=path, strerror=error.strerror or error)
+        ) from error
     except ElementTree.ParseError as error:
-        raise ValueError(f"{path} is not XML ({error}). Choose a PLUS device-set file.") from error
+        raise ValueError(_("{path} is not XML ({error}). Choose a PLUS device-set file.").format(path=path, error=error)) from error
     if not root.tag.startswith(("Plus", "ProbeCalibration")):
-        raise ValueError(f"{path} is not a PLUS configuration: its outermost element is {root.tag}, not PlusConfiguration.")
+        raise ValueError(
+            _("{path} is not a PLUS configuration: its outermost element is {tag}, not PlusConfiguration.").format(path=path, tag=root.tag)
+        )
     matrices: dict[str, FloatArray] = {}
     errors: dict[str, float] = {}
     for holder in ("CoordinateDefinitions", "CalibrationResults"):
@@ -88,9 +93,9 @@ def _readTransform(element: ElementTree.Element, path: pathlib.Path) -> tuple[st
     try:
         matrix = np.array([float(word) for word in text.split()]).reshape(4, 4)
     except ValueError:
-        raise ValueError(f"{path}: the matrix of {name} is not 16 numbers.") from None
+        raise ValueError(_("{path}: the matrix of {name} is not 16 numbers.").format(path=path, name=name)) from None
     if not np.isfinite(matrix).all():
-        raise ValueError(f"{path}: the matrix of {name} holds NaN or infinite values.")
+        raise ValueError(_("{path}: the matrix of {name} holds NaN or infinite values.").format(path=path, name=name))
     return name, matrix
 
 

@@ -11,6 +11,7 @@ from IntradiscalNavLib.Streaming.PlusConfiguration import PlusConfiguration
 from IntradiscalNavLib.Streaming.TransformName import imageFrame, parseTransformName
 from IntradiscalNavLib.Streaming.TransformTree import TransformTree
 from IntradiscalNavLib.Streaming.TransformTreeCheck import Severity, TreeFinding, checkTree
+from TranslatedText.Translation import tr as _
 
 
 def checkPlusConfiguration(configuration: PlusConfiguration) -> tuple[TreeFinding, ...]:
@@ -24,22 +25,24 @@ def checkPlusConfiguration(configuration: PlusConfiguration) -> tuple[TreeFindin
 def _channelFindings(root: ElementTree.Element) -> Iterable[TreeFinding]:
     channels = [channel.get("Id", "") for channel in root.iterfind("./DataCollection/Device/OutputChannels/OutputChannel")]
     for name in sorted({channel for channel in channels if channels.count(channel) > 1}):
-        yield TreeFinding(Severity.ERROR, "channel-twice", f"Two output channels are called {name}.", "Give each its own Id.")
+        yield TreeFinding(
+            Severity.ERROR, "channel-twice", _("Two output channels are called {name}.").format(name=name), _("Give each its own Id.")
+        )
     for channel in root.iterfind("./DataCollection/Device/InputChannels/InputChannel"):
         if channel.get("Id", "") not in channels:
             yield TreeFinding(
                 Severity.ERROR,
                 "channel-unknown",
-                f"The input channel {channel.get('Id', '')} is no device's output channel.",
-                f"Use one of {', '.join(channels)}.",
+                _("The input channel {channelId} is no device's output channel.").format(channelId=channel.get("Id", "")),
+                _("Use one of {names}.").format(names=", ".join(channels)),
             )
     for server in root.iterfind("./PlusOpenIGTLinkServer"):
         if server.get("OutputChannelId", "") not in channels:
             yield TreeFinding(
                 Severity.ERROR,
                 "channel-unknown",
-                f"The server sends channel {server.get('OutputChannelId', '')}, which no device has.",
-                f"Set OutputChannelId to one of {', '.join(channels)}.",
+                _("The server sends channel {channelId}, which no device has.").format(channelId=server.get("OutputChannelId", "")),
+                _("Set OutputChannelId to one of {names}.").format(names=", ".join(channels)),
             )
     for device in root.iterfind("./DataCollection/Device"):
         sources = {source.get("Id", "") for source in device.iterfind("./DataSources/DataSource")}
@@ -50,34 +53,39 @@ def _channelFindings(root: ElementTree.Element) -> Iterable[TreeFinding]:
                 yield TreeFinding(
                     Severity.ERROR,
                     "source-unknown",
-                    f"Channel {channel.get('Id', '')} takes {name}, which {device.get('Id', '')} does not have.",
-                    "Add it to DataSources.",
+                    _("Channel {channelId} takes {name}, which {deviceId} does not have.").format(
+                        channelId=channel.get("Id", ""), name=name, deviceId=device.get("Id", "")
+                    ),
+                    _("Add it to DataSources."),
                 )
 
 
 def _serverFindings(configuration: PlusConfiguration) -> Iterable[TreeFinding]:
     if not configuration.servers:
         yield TreeFinding(
-            Severity.ERROR, "no-server", "There is no PlusOpenIGTLinkServer element: nothing is sent.", "Add one, see the templates."
+            Severity.ERROR, "no-server", _("There is no PlusOpenIGTLinkServer element: nothing is sent."), _("Add one, see the templates.")
         )
     for server in configuration.servers:
         if server.sendValidTransformsOnly:
             yield TreeFinding(
                 Severity.NOTE,
                 "silent-when-lost",
-                f"On port {server.port} lost tools fall silent instead of reporting their status.",
-                'Set SendValidTransformsOnly="FALSE".',
+                _("On port {port} lost tools fall silent instead of reporting their status.").format(port=server.port),
+                _('Set SendValidTransformsOnly="FALSE".'),
             )
         if server.transformNames and "TRANSFORM" not in server.messageTypes:
             yield TreeFinding(
                 Severity.ERROR,
                 "type-missing",
-                "TransformNames are listed, but MessageTypes has no TRANSFORM.",
-                'Add <Message Type="TRANSFORM"/>.',
+                _("TransformNames are listed, but MessageTypes has no TRANSFORM."),
+                _('Add <Message Type="TRANSFORM"/>.'),
             )
         if server.imageNames and "IMAGE" not in server.messageTypes:
             yield TreeFinding(
-                Severity.ERROR, "type-missing", "ImageNames are listed, but MessageTypes has no IMAGE.", 'Add <Message Type="IMAGE"/>.'
+                Severity.ERROR,
+                "type-missing",
+                _("ImageNames are listed, but MessageTypes has no IMAGE."),
+                _('Add <Message Type="IMAGE"/>.'),
             )
 
 
@@ -97,14 +105,17 @@ def _transformFindings(configuration: PlusConfiguration, root: ElementTree.Eleme
         for name, parsed in wanted:
             if parsed is None:
                 yield TreeFinding(
-                    Severity.ERROR, "unusable-name", f"{name} is not of the form FromToTo.", "Write it as in ProbeToReference."
+                    Severity.ERROR,
+                    "unusable-name",
+                    _("{name} is not of the form FromToTo.").format(name=name),
+                    _("Write it as in ProbeToReference."),
                 )
             elif not replays and tree.resolve(parsed.fromFrame, parsed.toFrame) is None:
                 yield TreeFinding(
                     Severity.ERROR,
                     "path-not-found",
-                    f"{name} cannot be made from the tools and coordinate definitions of this file.",
-                    "Add the missing tool or transform.",
+                    _("{name} cannot be made from the tools and coordinate definitions of this file.").format(name=name),
+                    _("Add the missing tool or transform."),
                 )
         for name in server.imageNames:
             frames = imageFrame(name)
@@ -112,18 +123,20 @@ def _transformFindings(configuration: PlusConfiguration, root: ElementTree.Eleme
                 yield TreeFinding(
                     Severity.ERROR,
                     "image-unplaced",
-                    f"The image {frames[0]} cannot be brought to {frames[1]}: PlusServer will send no image.",
-                    f"Add a transform from {frames[0]} to the probe to CoordinateDefinitions.",
+                    _("The image {image} cannot be brought to {frame}: PlusServer will send no image.").format(
+                        image=frames[0], frame=frames[1]
+                    ),
+                    _("Add a transform from {frames} to the probe to CoordinateDefinitions.").format(frames=frames[0]),
                 )
         if replays or not server.transformNames:
             continue
-        received = {frame for _, parsed in wanted if parsed is not None for frame in (parsed.fromFrame, parsed.toFrame)}
+        received = {frame for _unused, parsed in wanted if parsed is not None for frame in (parsed.fromFrame, parsed.toFrame)}
         if tree.frames.reference not in received:
             yield TreeFinding(
                 Severity.WARNING,
                 "patient-not-tracked",
-                f"No transform of {tree.frames.reference} is sent: the patient is not tracked.",
-                "Fix a sensor to the patient and send its transform.",
+                _("No transform of {reference} is sent: the patient is not tracked.").format(reference=tree.frames.reference),
+                _("Fix a sensor to the patient and send its transform."),
             )
     codes = ("pixel-size", "image-degenerate", "image-sheared", "not-rigid", "identity-calibration")
     yield from (finding for finding in checkTree(tree) if finding.code in codes)

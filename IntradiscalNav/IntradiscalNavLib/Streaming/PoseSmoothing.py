@@ -11,6 +11,7 @@ import math
 import numpy as np
 
 from FusionRegistrationLib.RigidTransform import FloatArray, rigidFrom, rotationAngleDeg, rotationFromVector
+from TranslatedText.Translation import tr as _
 
 
 class PoseSmoother:
@@ -24,7 +25,9 @@ class PoseSmoother:
 
     def __init__(self, timeConstantSec: float = 0.0, *, resetAfterSec: float = 0.5, resetMm: float = 30.0, resetDeg: float = 45.0) -> None:
         if not 0.0 <= timeConstantSec <= 2.0:
-            raise ValueError(f"A time constant of {timeConstantSec} s is not usable; give 0 (off) to 2 s.")
+            raise ValueError(
+                _("A time constant of {timeConstantSec} s is not usable; give 0 (off) to 2 s.").format(timeConstantSec=timeConstantSec)
+            )
         self.timeConstantSec = timeConstantSec
         self._resetAfterSec = resetAfterSec
         self._resetMm = resetMm

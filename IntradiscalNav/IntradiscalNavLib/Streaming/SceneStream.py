@@ -27,6 +27,7 @@ from IntradiscalNavLib.Streaming.OpenIGTLinkMessages import (
 from IntradiscalNavLib.Streaming.ToolStatus import StatusChange, ToolState, ToolStatus, ToolStatusMonitor
 from IntradiscalNavLib.Streaming.TransformName import imageFrame, parseTransformName
 from IntradiscalNavLib.Streaming.TransformTree import PATIENT_NOT_TRACKED, TransformTree, TreeBranch
+from TranslatedText.Translation import tr as _
 
 STATE_ATTRIBUTE = "IntradiscalNav.ToolState"
 REASON_ATTRIBUTE = "IntradiscalNav.ToolReasons"
@@ -156,7 +157,7 @@ class SceneStream:
             if not branch.parentName:
                 self._writeMatrix(node, branch.name, np.eye(4), written)
             elif branch.streamed:
-                self._reasons[branch.name] = ("it cannot be brought to the patient's reference",)
+                self._reasons[branch.name] = (_("it cannot be brought to the patient's reference"),)
                 self._writeStatus(node, state, self._reasons[branch.name], {})
             return state
         if branch.name not in elsewhere:

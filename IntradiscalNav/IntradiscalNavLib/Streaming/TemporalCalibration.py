@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from FusionRegistrationLib.RigidTransform import FloatArray
+from TranslatedText.Translation import tr as _
 
 MIN_SAMPLES = 20
 MIN_AMPLITUDE_MM = 3.0
@@ -76,39 +77,47 @@ def calibrateTime(
     imageTimes, signal = np.asarray(imageTimesSec, float), np.asarray(imageSignal, float)
     times, positions = np.asarray(trackerTimesSec, float), np.asarray(trackerPositionsMm, float)
     if imageTimes.shape != signal.shape or positions.shape != (len(times), 3):
-        raise ValueError("Give as many times as signal values, and (m, 3) positions for m times.")
+        raise ValueError(_("Give as many times as signal values, and (m, 3) positions for m times."))
     if not (np.isfinite(signal).all() and np.isfinite(positions).all() and np.isfinite(times).all() and np.isfinite(imageTimes).all()):
-        raise ValueError("The signals hold NaN or infinite values; leave out the samples that are not valid.")
+        raise ValueError(_("The signals hold NaN or infinite values; leave out the samples that are not valid."))
     if (np.diff(imageTimes) <= 0).any() or (np.diff(times) <= 0).any():
-        raise TemporalCalibrationError("The timestamps do not grow: this sender's clock cannot be used to measure a lag.")
+        raise TemporalCalibrationError(_("The timestamps do not grow: this sender's clock cannot be used to measure a lag."))
     inside = (imageTimes > times[0] + maxLagSec) & (imageTimes < times[-1] - maxLagSec) if len(times) else np.zeros(0, bool)
     if inside.sum() < MIN_SAMPLES:
         raise TemporalCalibrationError(
-            f"Only {int(inside.sum())} pictures lie well within the tracked time; record ten seconds of up-and-down motion."
+            _("Only {sum} pictures lie well within the tracked time; record ten seconds of up-and-down motion.").format(
+                sum=int(inside.sum())
+            )
         )
     centred = positions - positions.mean(axis=0)
-    _, _, axes = np.linalg.svd(centred, full_matrices=False)
+    _unused, _unused, axes = np.linalg.svd(centred, full_matrices=False)
     motion = centred @ axes[0]
     amplitude = float(np.percentile(motion, 95) - np.percentile(motion, 5)) / 2.0
     if amplitude < MIN_AMPLITUDE_MM:
-        raise TemporalCalibrationError(f"The probe moved only {amplitude:.1f} mm; move it up and down by a centimetre or more.")
+        raise TemporalCalibrationError(
+            _("The probe moved only {amplitude:.1f} mm; move it up and down by a centimetre or more.").format(amplitude=amplitude)
+        )
     imageTimes, signal = imageTimes[inside], signal[inside]
     lags = np.arange(-maxLagSec, maxLagSec + 1e-9, 0.002)
     scores = np.array([abs(_correlation(np.interp(imageTimes - lag, times, motion), signal)) for lag in lags])
     best = int(scores.argmax())
     if best in (0, len(lags) - 1):
-        raise TemporalCalibrationError(f"No lag within {maxLagSec} s makes picture and motion agree; were both recorded together?")
+        raise TemporalCalibrationError(
+            _("No lag within {maxLagSec} s makes picture and motion agree; were both recorded together?").format(maxLagSec=maxLagSec)
+        )
     lag = float(lags[0] + 0.002 * _peak(scores))
     shifted = np.interp(imageTimes - lag, times, motion)
     correlation = abs(_correlation(shifted, signal))
     if correlation < MIN_CORRELATION:
         raise TemporalCalibrationError(
-            f"The echo does not follow the probe (correlation {correlation:.2f}): use a flat bottom, the probe level, only up and down."
+            _(
+                "The echo does not follow the probe (correlation {correlation:.2f}): use a flat bottom, the probe level, only up and down."
+            ).format(correlation=correlation)
         )
     cycles = float(np.count_nonzero(np.diff(np.signbit(shifted - shifted.mean())))) / 2.0
     warnings = []
     if cycles < 3:
-        warnings.append(f"Only {cycles:.1f} cycles of motion: five or more make the result trustworthy.")
+        warnings.append(_("Only {cycles:.1f} cycles of motion: five or more make the result trustworthy.").format(cycles=cycles))
     return TemporalCalibration(lag, _standardError(imageTimes, shifted, signal), correlation, amplitude, cycles, tuple(warnings))
 
 

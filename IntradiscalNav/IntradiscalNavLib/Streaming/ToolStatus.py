@@ -26,6 +26,7 @@ from IntradiscalNavLib.Streaming.OpenIGTLinkMessages import (
     parseValidity,
 )
 from IntradiscalNavLib.Streaming.StreamClock import DeviceTime, StreamClock, StreamTiming
+from TranslatedText.Translation import tr as _
 
 
 class ToolState(enum.Enum):
@@ -107,15 +108,15 @@ class StatusChange:
 
 
 STATUS_MEANINGS: Mapping[str, str] = {
-    "MISSING": "the tracker does not see the tool",
-    "OUT_OF_VIEW": "the tool is out of the tracker's view",
-    "OUT_OF_VOLUME": "the tool is outside the tracker's measuring volume",
-    "REQ_TIMEOUT": "the tracker did not answer in time",
-    "INVALID": "the tracker calls the pose invalid",
-    "PATH_NOT_FOUND": "PLUS cannot compute this transform: its configuration lacks a link between the two frames",
-    "SWITCH1_IS_ON": "a button of the tool is pressed, PLUS sends no pose meanwhile",
-    "SWITCH2_IS_ON": "a button of the tool is pressed, PLUS sends no pose meanwhile",
-    "SWITCH3_IS_ON": "a button of the tool is pressed, PLUS sends no pose meanwhile",
+    "MISSING": _("the tracker does not see the tool"),
+    "OUT_OF_VIEW": _("the tool is out of the tracker's view"),
+    "OUT_OF_VOLUME": _("the tool is outside the tracker's measuring volume"),
+    "REQ_TIMEOUT": _("the tracker did not answer in time"),
+    "INVALID": _("the tracker calls the pose invalid"),
+    "PATH_NOT_FOUND": _("PLUS cannot compute this transform: its configuration lacks a link between the two frames"),
+    "SWITCH1_IS_ON": _("a button of the tool is pressed, PLUS sends no pose meanwhile"),
+    "SWITCH2_IS_ON": _("a button of the tool is pressed, PLUS sends no pose meanwhile"),
+    "SWITCH3_IS_ON": _("a button of the tool is pressed, PLUS sends no pose meanwhile"),
 }
 
 _IDENTITY = np.eye(4)
@@ -228,13 +229,13 @@ class ToolStatusMonitor:
         if transformStatus and transformStatus not in ("OK", "UNKNOWN"):
             return STATUS_MEANINGS.get(transformStatus, f"the sender reports {transformStatus}")
         if valid is False:
-            return "the sender marks the pose as not valid"
+            return _("the sender marks the pose as not valid")
         if not _looksRigid(matrix):
             reason = whyNotRigid(matrix) if rigid else _whyNotAffine(matrix)
             if reason:
-                return f"this is no pose: {reason}"
+                return _("this is no pose: {reason}").format(reason=reason)
         if limits.identityIsInvalid and not transformStatus and valid is None and np.array_equal(matrix, _IDENTITY):
-            return "the identity came without a status: PlusServer sends it for a lost tool"
+            return _("the identity came without a status: PlusServer sends it for a lost tool")
         return ""
 
     @staticmethod
@@ -247,12 +248,12 @@ class ToolStatusMonitor:
         old, new = tool.lastGood, matrix
         distance = math.dist(old[:3, 3].tolist(), new[:3, 3].tolist())
         if distance > limits.jumpMm and distance / elapsed > limits.maxSpeedMmPerSec:
-            tool.jumpedAt, tool.jumpReason = arrivalSec, f"it leapt {distance:.0f} mm between two poses"
+            tool.jumpedAt, tool.jumpReason = arrivalSec, _("it leapt {distance:.0f} mm between two poses").format(distance=distance)
             return
         cosine = (float(np.vdot(old[:3, :3], new[:3, :3])) - 1.0) / 2.0
         turn = math.degrees(math.acos(max(-1.0, min(1.0, cosine))))
         if turn > limits.jumpDeg and turn / elapsed > limits.maxTurnDegPerSec:
-            tool.jumpedAt, tool.jumpReason = arrivalSec, f"it turned {turn:.0f} deg between two poses"
+            tool.jumpedAt, tool.jumpReason = arrivalSec, _("it turned {turn:.0f} deg between two poses").format(turn=turn)
 
     def lastWasInvalid(self, name: str) -> bool:
         """Whether the newest message of a tool carried no valid pose (status, NaN, mirrored ...)."""
@@ -266,7 +267,7 @@ class ToolStatusMonitor:
         with self._lock:
             tool = self._tools.get(name)
             if tool is None:
-                return ToolStatus(name, ToolState.MISSING, ("nothing has arrived under this name",), math.inf, StreamClock().timing(now))
+                return ToolStatus(name, ToolState.MISSING, (_("nothing has arrived under this name"),), math.inf, StreamClock().timing(now))
             return self._evaluate(name, tool, now)
 
     def statuses(self, nowSec: float | None = None) -> dict[str, ToolStatus]:
@@ -298,7 +299,7 @@ class ToolStatusMonitor:
         elif now - tool.lastBadSec < limits.recoverSec:
             # Hysteresis: a tool at the edge of the view must not flicker between shown and hidden as good.
             state = ToolState.SUSPECT
-            reasons.append("it has only just come back")
+            reasons.append(_("it has only just come back"))
         if state is not tool.state:
             change = StatusChange(now, time.time(), name, tool.state, state, tuple(reasons))
             tool.state = state
@@ -309,35 +310,43 @@ class ToolStatusMonitor:
     @staticmethod
     def _judge(tool: _Tool, timing: StreamTiming, age: float, limits: ToolStatusParameters, now: float) -> tuple[ToolState, list[str]]:
         if tool.matrix is None:
-            return ToolState.MISSING, ["nothing has arrived under this name"]
+            return ToolState.MISSING, [_("nothing has arrived under this name")]
         if timing.ageSec > limits.missingAfterSec:
-            return ToolState.MISSING, [f"nothing has arrived for {timing.ageSec:.1f} s"]
+            return ToolState.MISSING, [_("nothing has arrived for {ageSec:.1f} s").format(ageSec=timing.ageSec)]
         if tool.invalidReason:
             return ToolState.INVALID, [tool.invalidReason]
         if age > limits.staleAfterSec:
             silent = timing.ageSec >= timing.delaySec
-            why = f"nothing has arrived for {timing.ageSec:.1f} s" if silent else f"what arrives is {age:.1f} s old"
+            why = (
+                _("nothing has arrived for {ageSec:.1f} s").format(ageSec=timing.ageSec)
+                if silent
+                else _("what arrives is {age:.1f} s old").format(age=age)
+            )
             return ToolState.STALE, [why]
         reasons = []
         if tool.unknownStatus:
-            reasons.append("the tracker does not know whether the pose is valid")
+            reasons.append(_("the tracker does not know whether the pose is valid"))
         stood = tool.clock.lastArrivalSec - tool.sameSince if tool.clock.lastArrivalSec is not None else 0.0
         if tool.sameCount >= 5 and stood > limits.frozenAfterSec:
-            reasons.append(f"the pose has not changed by a digit for {stood:.1f} s: the tracker may repeat the last one")
+            reasons.append(
+                _("the pose has not changed by a digit for {stood:.1f} s: the tracker may repeat the last one").format(stood=stood)
+            )
         if now - tool.jumpedAt < limits.holdJumpSec:
             reasons.append(tool.jumpReason)
         if timing.deviceTime is DeviceTime.FROZEN:
-            reasons.append("the sender's timestamps stand still")
+            reasons.append(_("the sender's timestamps stand still"))
         elif timing.deviceTime is DeviceTime.JUMPED:
-            reasons.append("the sender's timestamps leapt")
+            reasons.append(_("the sender's timestamps leapt"))
         if timing.messageCount >= 10 and timing.rateHz is not None:
             expected = limits.expectedRateHz
             if timing.rateHz < limits.minRateHz:
-                reasons.append(f"only {timing.rateHz:.1f} poses per second arrive")
+                reasons.append(_("only {rateHz:.1f} poses per second arrive").format(rateHz=timing.rateHz))
             elif expected is not None and timing.rateHz < 0.5 * expected:
-                reasons.append(f"{timing.rateHz:.0f} poses per second arrive instead of {expected:.0f}")
+                reasons.append(
+                    _("{rateHz:.0f} poses per second arrive instead of {expected:.0f}").format(rateHz=timing.rateHz, expected=expected)
+                )
         if timing.messageCount >= 20 and timing.jitterSec is not None and timing.jitterSec > limits.maxJitterSec:
-            reasons.append(f"the poses arrive unevenly (jitter {1000 * timing.jitterSec:.0f} ms)")
+            reasons.append(_("the poses arrive unevenly (jitter {jitterSec:.0f} ms)").format(jitterSec=1000 * timing.jitterSec))
         return (ToolState.SUSPECT if reasons else ToolState.OK), reasons
 
 
@@ -348,9 +357,9 @@ def worstState(states: Iterable[ToolState]) -> ToolState:
 
 def _whyNotAffine(matrix: FloatArray) -> str:
     if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
-        return "it holds NaN or infinite values"
+        return _("it holds NaN or infinite values")
     if abs(float(np.linalg.det(matrix[:3, :3]))) < 1e-9:
-        return "it has no volume (determinant 0)"
+        return _("it has no volume (determinant 0)")
     return ""
 
 

@@ -22,6 +22,7 @@ import numpy as np
 from FusionRegistrationLib.RigidTransform import FloatArray
 from IntradiscalNavLib.Streaming.ToolStatus import ToolState, ToolStatus, worstState
 from IntradiscalNavLib.Streaming.TransformName import TransformName, parseTransformName
+from TranslatedText.Translation import tr as _
 
 KEPT_SAMPLES = 4
 
@@ -42,7 +43,7 @@ class PatientSensor(enum.Enum):
     REQUIRED = "required"
 
 
-PATIENT_NOT_TRACKED = "the patient is not tracked: the tracker stands in for the reference"
+PATIENT_NOT_TRACKED = _("the patient is not tracked: the tracker stands in for the reference")
 
 
 @dataclass(frozen=True)
@@ -157,12 +158,12 @@ class TransformTree:
         """
         array = np.array(matrix, float)
         if array.shape != (4, 4) or not np.isfinite(array).all() or abs(np.linalg.det(array[:3, :3])) < 1e-12:
-            raise ValueError(f"{name} is not an invertible 4x4 matrix.")
+            raise ValueError(_("{name} is not an invertible 4x4 matrix.").format(name=name))
         edge = self._edges.get(name)
         if edge is None or edge.streamed:
             edge = self._addEdge(name, False)
             if edge is None:
-                raise ValueError(f"{name} is not a transform name of the form FromToTo, such as ImageToProbe.")
+                raise ValueError(_("{name} is not a transform name of the form FromToTo, such as ImageToProbe.").format(name=name))
         edge.samples.clear()
         edge.samples.append((0.0, array))
 
@@ -234,9 +235,9 @@ class TransformTree:
         What happens while no reference is streamed, see :class:`PatientSensor`.
         """
         path = self._path(fromFrame, toFrame)
-        if path is None or any(not edge.samples for edge, _ in path):
+        if path is None or any(not edge.samples for edge, _unused in path):
             return None
-        chosen = _sameTime([edge for edge, _ in path if edge.streamed])
+        chosen = _sameTime([edge for edge, _unused in path if edge.streamed])
         matrix = np.eye(4)
         for edge, forward in path:
             step = chosen.get(edge.receivedName, edge.samples[-1][1])
@@ -246,9 +247,9 @@ class TransformTree:
                     return None
                 step = inverse
             matrix = step @ matrix
-        streamed = tuple(edge.receivedName for edge, _ in path if edge.streamed)
-        newest = max((edge.samples[-1][0] for edge, _ in path if edge.streamed), default=0.0)
-        name, used = f"{fromFrame}To{toFrame}", tuple(edge.receivedName for edge, _ in path)
+        streamed = tuple(edge.receivedName for edge, _unused in path if edge.streamed)
+        newest = max((edge.samples[-1][0] for edge, _unused in path if edge.streamed), default=0.0)
+        name, used = f"{fromFrame}To{toFrame}", tuple(edge.receivedName for edge, _unused in path)
         assumed = self._isAssumed(path, (fromFrame, toFrame))
         return ResolvedTransform(name, matrix, used, streamed, self._commonTime(path) or newest, assumed)
 
@@ -256,7 +257,7 @@ class TransformTree:
         """Whether a path goes through the tracker as if it were the reference, without the user having said that it is."""
         if self._patientSensor is not PatientSensor.AUTO or self.frames.tracker in ends or not self.trackerStandsIn:
             return False
-        return any(self.frames.tracker in (edge.name.fromFrame, edge.name.toFrame) for edge, _ in path)
+        return any(self.frames.tracker in (edge.name.fromFrame, edge.name.toFrame) for edge, _unused in path)
 
     def resolveWithout(self, name: str) -> ResolvedTransform | None:
         """The same transform made of others than the one of this name, None where there is no second way."""
@@ -272,7 +273,7 @@ class TransformTree:
 
     @staticmethod
     def _commonTime(path: tuple[tuple[_Edge, bool], ...]) -> float:
-        streams = [{time for time, _ in edge.samples} for edge, _ in path if edge.streamed]
+        streams = [{time for time, _unused in edge.samples} for edge, _unused in path if edge.streamed]
         shared = set.intersection(*streams) if streams else set()
         return max(shared, default=0.0)
 
@@ -384,7 +385,7 @@ def _sameTime(edges: list[_Edge]) -> dict[str, FloatArray]:
     """Matrices of the newest timestamp that all these streams share; empty when they share none (then the newest of each is used)."""
     if len(edges) < 2:
         return {}
-    shared = set.intersection(*({time for time, _ in edge.samples if time > 0.0} for edge in edges))
+    shared = set.intersection(*({time for time, _unused in edge.samples if time > 0.0} for edge in edges))
     if not shared:
         return {}
     newest = max(shared)

@@ -12,6 +12,7 @@ from FusionRegistrationLib.RigidTransform import FloatArray, rotationAngleDeg, w
 from IntradiscalNavLib.Streaming.ToolStatus import ToolStatus
 from IntradiscalNavLib.Streaming.TransformName import isPixelFrame, parseTransformName
 from IntradiscalNavLib.Streaming.TransformTree import TransformTree, TreeBranch
+from TranslatedText.Translation import tr as _
 
 
 class Severity(enum.Enum):
@@ -62,17 +63,21 @@ def _patientFindings(tree: TransformTree) -> Iterable[TreeFinding]:
         yield TreeFinding(
             Severity.WARNING,
             "patient-not-tracked",
-            f"The patient is not tracked: no transform to {frames.reference} arrives, poses are relative to the tracker.",
-            f"Fix a sensor to the patient, call it {frames.reference} in the PLUS configuration and send "
-            f"{frames.reference}To{frames.tracker} or tools relative to it. Until then every movement of the patient is an error, and "
-            "poses are suspect at best.",
+            _("The patient is not tracked: no transform to {reference} arrives, poses are relative to the tracker.").format(
+                reference=frames.reference
+            ),
+            _(
+                "Fix a sensor to the patient, call it {reference} in the PLUS configuration and send "
+                "{reference}To{tracker} or tools relative to it. Until then every movement of the patient is an error, and "
+                "poses are suspect at best."
+            ).format(reference=frames.reference, tracker=frames.tracker),
         )
     if f"{frames.reference}To{frames.world}" not in tree.fixedNames:
         yield TreeFinding(
             Severity.NOTE,
             "not-registered",
-            f"{frames.reference}To{frames.world} is not known: the CT is not registered.",
-            "Register the CT.",
+            _("{reference}To{world} is not known: the CT is not registered.").format(reference=frames.reference, world=frames.world),
+            _("Register the CT."),
         )
 
 
@@ -81,8 +86,8 @@ def _nameFindings(tree: TransformTree) -> Iterable[TreeFinding]:
         yield TreeFinding(
             Severity.WARNING,
             "unusable-name",
-            f"The transform {name} cannot be placed: its name is not of the form FromToTo.",
-            "Rename it in the PLUS configuration, for example ProbeToTracker.",
+            _("The transform {name} cannot be placed: its name is not of the form FromToTo.").format(name=name),
+            _("Rename it in the PLUS configuration, for example ProbeToTracker."),
         )
     bases = (tree.frames.tracker, tree.frames.reference)
     for name in tree.streamedNames:
@@ -93,15 +98,15 @@ def _nameFindings(tree: TransformTree) -> Iterable[TreeFinding]:
             yield TreeFinding(
                 Severity.NOTE,
                 "inverted-name",
-                f"{name} is streamed from the tracker to the tool; the program turns it round.",
-                f"If the tool moves the wrong way, the sender means {parsed.inverse.text}.",
+                _("{name} is streamed from the tracker to the tool; the program turns it round.").format(name=name),
+                _("If the tool moves the wrong way, the sender means {text}.").format(text=parsed.inverse.text),
             )
         if parsed.inverse.text in tree.streamedNames and parsed.fromFrame < parsed.toFrame:
             yield TreeFinding(
                 Severity.WARNING,
                 "both-directions",
-                f"{name} and {parsed.inverse.text} are both streamed.",
-                "Send one of them: the other follows from it.",
+                _("{name} and {text} are both streamed.").format(name=name, text=parsed.inverse.text),
+                _("Send one of them: the other follows from it."),
             )
     for frame in tree.frameNames:
         close = [other for other in tree.frameNames if other != frame and other.lower() == frame.lower()]
@@ -109,8 +114,10 @@ def _nameFindings(tree: TransformTree) -> Iterable[TreeFinding]:
             yield TreeFinding(
                 Severity.ERROR,
                 "case-differs",
-                f"The frames {frame} and {close[0]} differ only in capital letters and are taken as two.",
-                "Use one spelling in the PLUS configuration and in the calibration files.",
+                _("The frames {frame} and {close} differ only in capital letters and are taken as two.").format(
+                    frame=frame, close=close[0]
+                ),
+                _("Use one spelling in the PLUS configuration and in the calibration files."),
             )
 
 
@@ -120,18 +127,23 @@ def _toolFindings(tree: TransformTree, wanted: ExpectedTools, statuses: Mapping[
         resolved = tree.resolve(tool, base)
         if resolved is None:
             nearby = [name for name in tree.frameNames if tool.lower() in name.lower() and name != tool]
-            hint = f" Frames of similar name arrive: {', '.join(sorted(nearby))}." if nearby else ""
+            hint = _(" Frames of similar name arrive: {names}.").format(names=", ".join(sorted(nearby))) if nearby else ""
             yield TreeFinding(
                 Severity.ERROR,
                 "tool-unreachable",
-                f"{tool} cannot be brought to {base}: no chain of transforms leads there.{hint}",
-                f"Send {tool}To{base}, or {tool}To{tree.frames.tracker} together with {base}To{tree.frames.tracker}.",
+                _("{tool} cannot be brought to {base}: no chain of transforms leads there.{hint}").format(tool=tool, base=base, hint=hint),
+                _("Send {tool}To{base}, or {tool}To{tracker} together with {base}To{tracker}.").format(
+                    tool=tool, base=base, tracker=tree.frames.tracker
+                ),
             )
         else:
             lost = [name for name in resolved.streamedNames if name in statuses and not statuses[name].isLive]
             for name in lost:
                 yield TreeFinding(
-                    Severity.WARNING, "tool-not-live", f"{tool} depends on {name}, which is not live.", "; ".join(statuses[name].reasons)
+                    Severity.WARNING,
+                    "tool-not-live",
+                    _("{tool} depends on {name}, which is not live.").format(tool=tool, name=name),
+                    "; ".join(statuses[name].reasons),
                 )
     for name in wanted.calibrations:
         parsed = parseTransformName(name, tree.frameNames)
@@ -141,8 +153,10 @@ def _toolFindings(tree: TransformTree, wanted: ExpectedTools, statuses: Mapping[
             yield TreeFinding(
                 Severity.ERROR,
                 "calibration-missing",
-                f"The calibration {name} is missing: where {parsed.fromFrame} is on {parsed.toFrame} is not known.",
-                "Calibrate the tool, or load the PLUS configuration that holds the calibration.",
+                _("The calibration {name} is missing: where {fromFrame} is on {toFrame} is not known.").format(
+                    name=name, fromFrame=parsed.fromFrame, toFrame=parsed.toFrame
+                ),
+                _("Calibrate the tool, or load the PLUS configuration that holds the calibration."),
             )
 
 
@@ -160,31 +174,42 @@ def _matrixFindings(tree: TransformTree) -> Iterable[TreeFinding]:
         reason = whyNotRigid(matrix)
         if reason:
             yield TreeFinding(
-                Severity.ERROR, "not-rigid", f"{name} is no rigid transform: {reason}.", "Check the calibration or the sender."
+                Severity.ERROR,
+                "not-rigid",
+                _("{name} is no rigid transform: {reason}.").format(name=name, reason=reason),
+                _("Check the calibration or the sender."),
             )
         elif name in tree.fixedNames and np.array_equal(matrix, np.eye(4)):
             yield TreeFinding(
-                Severity.WARNING, "identity-calibration", f"{name} is the identity.", "It is probably a placeholder: calibrate the tool."
+                Severity.WARNING,
+                "identity-calibration",
+                _("{name} is the identity.").format(name=name),
+                _("It is probably a placeholder: calibrate the tool."),
             )
 
 
 def _imageFindings(name: str, matrix: FloatArray) -> Iterable[TreeFinding]:
     if not np.isfinite(matrix).all() or abs(float(np.linalg.det(matrix[:3, :3]))) < 1e-12:
-        yield TreeFinding(Severity.ERROR, "image-degenerate", f"{name} has no volume or holds NaN.", "Calibrate the probe again.")
+        yield TreeFinding(
+            Severity.ERROR, "image-degenerate", _("{name} has no volume or holds NaN.").format(name=name), _("Calibrate the probe again.")
+        )
         return
     pixelMm = np.linalg.norm(matrix[:3, :2], axis=0)
     if (pixelMm > 0.8).any() or (pixelMm < 0.005).any():
         yield TreeFinding(
             Severity.ERROR,
             "pixel-size",
-            f"{name} gives pixels of {pixelMm[0]:.3g} x {pixelMm[1]:.3g} mm.",
-            "Ultrasound pixels are 0.03 to 0.5 mm: the calibration lacks its scale or belongs to another image size.",
+            _("{name} gives pixels of {pixelMm:.3g} x {pixelMm2:.3g} mm.").format(name=name, pixelMm=pixelMm[0], pixelMm2=pixelMm[1]),
+            _("Ultrasound pixels are 0.03 to 0.5 mm: the calibration lacks its scale or belongs to another image size."),
         )
     cosine = float(matrix[:3, 0] @ matrix[:3, 1] / (pixelMm[0] * pixelMm[1]))
     angle = float(np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0))))
     if abs(angle - 90.0) > 5.0:
         yield TreeFinding(
-            Severity.WARNING, "image-sheared", f"The axes of {name} meet at {angle:.1f} deg instead of 90.", "Calibrate the probe again."
+            Severity.WARNING,
+            "image-sheared",
+            _("The axes of {name} meet at {angle:.1f} deg instead of 90.").format(name=name, angle=angle),
+            _("Calibrate the probe again."),
         )
 
 
@@ -204,8 +229,10 @@ def _loopFindings(tree: TransformTree, limitMm: float = 1.0, limitDeg: float = 0
             yield TreeFinding(
                 Severity.WARNING,
                 "ways-disagree",
-                f"{name} as streamed and as made of {', '.join(other.usedNames)} differ by {distanceMm:.1f} mm and {turnDeg:.1f} deg.",
-                "The sender uses another calibration than this program, or a name is wrong: use the same on both sides.",
+                _("{name} as streamed and as made of {names} differ by {distanceMm:.1f} mm and {turnDeg:.1f} deg.").format(
+                    name=name, names=", ".join(other.usedNames), distanceMm=distanceMm, turnDeg=turnDeg
+                ),
+                _("The sender uses another calibration than this program, or a name is wrong: use the same on both sides."),
             )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from FusionRegistrationLib.RigidTransform import FloatArray
+from TranslatedText.Translation import tr as _
 
 Color = tuple[float, float, float]
 Indices = npt.NDArray[np.uint8]
@@ -90,7 +91,11 @@ class StrokePalette:
         if index is None:
             index = len(self._indices)
             if index >= PALETTE_SIZE:
-                raise ValueError(f"More than {PALETTE_SIZE} different line colours. Give structures of one kind the same colour.")
+                raise ValueError(
+                    _("More than {paletteSize} different line colours. Give structures of one kind the same colour.").format(
+                        paletteSize=PALETTE_SIZE
+                    )
+                )
             self._indices[color] = index
             self.node.SetColor(index, *color, 1.0)
         return index
@@ -147,13 +152,13 @@ class StrokeModel:
         filled = [(segments, color) for segments, color in parts if len(segments)]
         if not filled:
             return np.zeros((0, 2, 3)), np.zeros(0, np.uint8)
-        indices = np.array([self._palette.index(color) for _, color in filled], np.uint8)
-        return np.concatenate([part for part, _ in filled]), np.repeat(indices, [len(part) for part, _ in filled])
+        indices = np.array([self._palette.index(color) for _unused, color in filled], np.uint8)
+        return np.concatenate([part for part, _unused in filled]), np.repeat(indices, [len(part) for part, _unused in filled])
 
     def show(self, *parts: tuple[FloatArray, Indices]) -> None:
         """Draw these and nothing else: segments (n, 2, 3) with a palette index each. Later parts lie on top."""
-        segments = np.concatenate([part for part, _ in parts])
-        colors = np.concatenate([color for _, color in parts])
+        segments = np.concatenate([part for part, _unused in parts])
+        colors = np.concatenate([color for _unused, color in parts])
         if np.array_equal(segments, self.segments) and np.array_equal(colors, self.colors):
             return
         self.segments, self.colors = segments, colors

@@ -6,6 +6,7 @@ import enum
 from dataclasses import dataclass
 
 from IntradiscalNavLib.Views.UltrasoundDisplay import UltrasoundFrame
+from TranslatedText.Translation import tr as _
 
 
 class FreezeMode(enum.Enum):
@@ -41,7 +42,7 @@ class FrozenPicture:
         """
         if self.mode is FreezeMode.LIVE or self._held is None:
             if frame is None:
-                raise RuntimeError("There is no live ultrasound frame to freeze. Wait until the probe is tracked and the image arrives.")
+                raise RuntimeError(_("There is no live ultrasound frame to freeze. Wait until the probe is tracked and the image arrives."))
             self._held = UltrasoundFrame(frame.pixels.copy(), frame.imageToRas.copy(), frame.stamp)
             self._heldAtSec = nowSec
         self.mode = FreezeMode.COMPARE if compare else FreezeMode.FROZEN

@@ -23,6 +23,7 @@ from IntradiscalNavLib.Guidance.TipUncertainty import TipErrorModel
 from IntradiscalNavLib.Streaming.PoseSmoothing import PoseSmoother
 from IntradiscalNavLib.Views.SessionState import SessionEvent, SessionState
 from IntradiscalNavLib.Views.UltrasoundDisplay import UltrasoundFrame
+from TranslatedText.Translation import tr as _
 
 UNCALIBRATED_TOLERANCE_MM = 1e-6
 
@@ -38,7 +39,11 @@ def worldMatrix(transformNode: Any) -> FloatArray:
 
     matrix = vtk.vtkMatrix4x4()
     if not transformNode.GetMatrixTransformToWorld(matrix):
-        raise RuntimeError(f"Transform {transformNode.GetName()!r} has a parent that isn't linear. Remove the warp from the tool's chain.")
+        raise RuntimeError(
+            _("Transform {name!r} has a parent that isn't linear. Remove the warp from the tool's chain.").format(
+                name=transformNode.GetName()
+            )
+        )
     return _array(matrix)
 
 
@@ -105,7 +110,7 @@ class GuidanceSession:
         """Guidance at this moment. Never raises for bad data: what can't be used is not live, with the reason."""
         tools = dict(self.toolStatuses())
         if not self.registered:
-            tools[REFERENCE] = ToolLiveness(False, "NOT REGISTERED", "register before any number is shown")
+            tools[REFERENCE] = ToolLiveness(False, "NOT REGISTERED", _("register before any number is shown"))
         plan = self.needles.active
         if plan is None:
             tools[NEEDLE] = ToolLiveness(False, "NO PLAN", "plan a path first")
@@ -159,7 +164,7 @@ class GuidanceSession:
         pose = worldMatrix(self.needleTransform) @ plan.needleTipToNeedle
         reason = whyNotRigid(pose)
         if reason:
-            tools[NEEDLE] = ToolLiveness(False, "INVALID", f"pose can't be used: {reason}")
+            tools[NEEDLE] = ToolLiveness(False, "INVALID", _("pose can't be used: {reason}").format(reason=reason))
             self.smoother.reset()
             return None
         self._needlePose = pose = self.smoother.smooth(pose, nowSec)
@@ -178,7 +183,7 @@ class GuidanceSession:
         parent = volume.GetParentTransformNode()
         pixels = _pixelsOf(image)
         if pixels is None:
-            tools[PROBE] = ToolLiveness(False, "INVALID", "the image isn't 8-bit grey; send a B-mode image of one component")
+            tools[PROBE] = ToolLiveness(False, "INVALID", _("the image isn't 8-bit grey; send a B-mode image of one component"))
             return None
         try:
             if parent is not None:
@@ -186,7 +191,7 @@ class GuidanceSession:
             frame = UltrasoundFrame(pixels, imageToRas, int(image.GetMTime()))
             plane = frame.plane
             if all(abs(vectorLength(step) - 1.0) < UNCALIBRATED_TOLERANCE_MM for step in imageToRas[:3, :2].T):
-                raise ValueError("the image has pixels of exactly 1 mm: it isn't calibrated. Load ImageToProbe")
+                raise ValueError(_("the image has pixels of exactly 1 mm: it isn't calibrated. Load ImageToProbe"))
         except (ValueError, RuntimeError) as error:
             tools[PROBE] = ToolLiveness(False, "INVALID", str(error))
             return None

@@ -30,6 +30,7 @@ from IntradiscalNavLib.Views.SceneModels import (
 )
 from IntradiscalNavLib.Views.SessionState import SessionState
 from IntradiscalNavLib.Views.UltrasoundDisplay import UltrasoundDisplay
+from TranslatedText.Translation import tr as _
 
 BACKGROUND = (0.04, 0.05, 0.07)
 LARGEST_ELLIPSOID_MM = 30.0
@@ -44,7 +45,9 @@ class NavigationScene:
         self.viewNode = scene.GetSingletonNode(THREE_D.tag, "vtkMRMLViewNode")
         if self.viewNode is None:
             raise RuntimeError(
-                f"There is no 3D view {THREE_D.tag!r}. Switch to the navigation layout, or make an off-screen 3D view of that name."
+                _("There is no 3D view {tag!r}. Switch to the navigation layout, or make an off-screen 3D view of that name.").format(
+                    tag=THREE_D.tag
+                )
             )
         self.viewNode.SetBackgroundColor(*BACKGROUND)
         self.viewNode.SetBackgroundColor2(*BACKGROUND)

@@ -37,13 +37,14 @@ from IntradiscalNavLib.Views.SlicePose import SlicePose, imagePose, pathPoses, t
 from IntradiscalNavLib.Views.SliceStrokes import SliceStrokes
 from IntradiscalNavLib.Views.SurfaceContour import SurfaceContour
 from IntradiscalNavLib.Views.UltrasoundDisplay import UltrasoundDisplay, UltrasoundFrame
+from TranslatedText.Translation import tr as _
 
 NUMBERS: Mapping[ViewName, tuple[str, GuidanceNumber, GuidanceNumber | None]] = {
     FUSION: ("CT + ultrasound", GuidanceNumber.TIP_TO_TARGET, GuidanceNumber.UNCERTAINTY),
     ULTRASOUND: ("Ultrasound", GuidanceNumber.OUT_OF_PLANE, None),
     TARGET: ("Needle's eye", GuidanceNumber.TIP_TO_PATH, GuidanceNumber.SHAFT_ANGLE),
-    PATH_ACROSS: ("Path, across the body", GuidanceNumber.DEPTH_LEFT, GuidanceNumber.LATERAL),
-    PATH_ALONG: ("Path, along the body (head to the right)", GuidanceNumber.END_POINT_ERROR, None),
+    PATH_ACROSS: (_("Path, across the body"), GuidanceNumber.DEPTH_LEFT, GuidanceNumber.LATERAL),
+    PATH_ALONG: (_("Path, along the body (head to the right)"), GuidanceNumber.END_POINT_ERROR, None),
     THREE_D: ("3D", GuidanceNumber.CLEARANCE, GuidanceNumber.UNCERTAINTY),
 }
 
@@ -67,7 +68,9 @@ def sliceNodeOf(scene: Any, view: ViewName) -> Any:
     node = scene.GetSingletonNode(view.tag, "vtkMRMLSliceNode")
     if node is None:
         raise RuntimeError(
-            f"There is no slice view {view.tag!r}. Switch to the navigation layout, or make an off-screen slice view of that name."
+            _("There is no slice view {tag!r}. Switch to the navigation layout, or make an off-screen slice view of that name.").format(
+                tag=view.tag
+            )
         )
     return node
 
@@ -78,7 +81,7 @@ def compositeNodeOf(scene: Any, view: ViewName) -> Any:
         node = scene.GetNthNodeByClass(index, "vtkMRMLSliceCompositeNode")
         if node.GetLayoutName() == view.tag:
             return node
-    raise RuntimeError(f"The slice view {view.tag!r} has no composite node. Switch to the navigation layout first.")
+    raise RuntimeError(_("The slice view {tag!r} has no composite node. Switch to the navigation layout first.").format(tag=view.tag))
 
 
 class NavigationViews:

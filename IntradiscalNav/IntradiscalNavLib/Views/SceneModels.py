@@ -13,6 +13,7 @@ from IntradiscalNavLib.Guidance.Guidance import NeedleShape
 from IntradiscalNavLib.Guidance.TipUncertainty import TipUncertainty
 from IntradiscalNavLib.Views.DisplayNodes import Color, addDisplay, makeNode, setMatrix
 from IntradiscalNavLib.Views.LabelSurface import maskSurface
+from TranslatedText.Translation import tr as _
 
 
 def needlePolyData(shape: NeedleShape, hubLengthMm: float = 18.0, hubDiameterMm: float = 6.0) -> Any:
@@ -164,7 +165,7 @@ def labelModels(
     for value, name in names.items():
         surface = maskSurface(array == value, ijkToRas, mostTriangles=triangles)
         if not surface.GetNumberOfPolys():
-            raise ValueError(f"Label {value} ({name}) has no voxels. Segment it again or leave it out.")
+            raise ValueError(_("Label {value} ({name}) has no voxels. Segment it again or leave it out.").format(value=value, name=name))
         nodes[value] = scene.AddNewNodeByClass("vtkMRMLModelNode", name)
         nodes[value].SetAndObservePolyData(surface)
     return nodes

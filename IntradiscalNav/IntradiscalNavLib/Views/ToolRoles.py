@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from IntradiscalNavLib.Guidance.DisplayedGuidance import NEEDLE, PROBE, REFERENCE, ToolLiveness
 from IntradiscalNavLib.Streaming.SceneStream import SceneUpdate
 from IntradiscalNavLib.Streaming.ToolStatus import ToolState, worstState
+from TranslatedText.Translation import tr as _
 
 
 class ToolRoles:
@@ -23,7 +24,11 @@ class ToolRoles:
     def __init__(self, roles: Mapping[str, Sequence[str]], staleAfterSec: float = 0.5, clock: Callable[[], float] = time.monotonic) -> None:
         unknown = set(roles) - {NEEDLE, PROBE, REFERENCE}
         if unknown:
-            raise ValueError(f"Unknown tool roles {sorted(unknown)}; the roles are {NEEDLE}, {PROBE} and {REFERENCE}.")
+            raise ValueError(
+                _("Unknown tool roles {unknown}; the roles are {needle}, {probe} and {reference}.").format(
+                    unknown=sorted(unknown), needle=NEEDLE, probe=PROBE, reference=REFERENCE
+                )
+            )
         self.roles = {role: tuple(names) for role, names in roles.items()}
         self._staleAfterSec = staleAfterSec
         self._clock = clock
@@ -39,10 +44,10 @@ class ToolRoles:
         """Liveness of every role at this moment."""
         update, takenSec = self._update, self._takenSec
         if update is None or takenSec is None:
-            return {role: ToolLiveness(False, ToolState.MISSING.value, "nothing has arrived yet") for role in self.roles}
+            return {role: ToolLiveness(False, ToolState.MISSING.value, _("nothing has arrived yet")) for role in self.roles}
         silentSec = self._clock() - takenSec
         if silentSec > self._staleAfterSec:
-            reason = f"the stream was not processed for {silentSec:.1f} s"
+            reason = _("the stream was not processed for {silentSec:.1f} s").format(silentSec=silentSec)
             return {role: ToolLiveness(False, ToolState.STALE.value, reason) for role in self.roles}
         return {role: self._livenessOf(update, names) for role, names in self.roles.items()}
 
@@ -50,7 +55,9 @@ class ToolRoles:
     def _livenessOf(update: SceneUpdate, names: Sequence[str]) -> ToolLiveness:
         missing = [name for name in names if name not in update.states]
         if missing or not names:
-            return ToolLiveness(False, ToolState.MISSING.value, f"{', '.join(missing) or 'nothing'} is not in the stream")
+            return ToolLiveness(
+                False, ToolState.MISSING.value, _("{names} is not in the stream").format(names=", ".join(missing) or "nothing")
+            )
         state = worstState(update.states[name] for name in names)
         reasons: list[str] = []
         for name in names:

@@ -12,6 +12,7 @@ from typing import Any
 from IntradiscalNavLib.Views.GuidanceSession import GuidanceSession
 from IntradiscalNavLib.Views.NavigationViews import NavigationViews
 from IntradiscalNavLib.Views.SessionState import SessionState
+from TranslatedText.Translation import tr as _
 
 QUIET_TICK_SEC = 0.2
 """Without any event the state is still recomputed this often: a tool goes stale by silence."""
@@ -25,7 +26,7 @@ class ViewUpdater:
 
     def __init__(self, session: GuidanceSession, views: NavigationViews | None = None, maximumRateHz: float = 30.0) -> None:
         if maximumRateHz <= 0:
-            raise ValueError("The rate of updates must be above 0 Hz.")
+            raise ValueError(_("The rate of updates must be above 0 Hz."))
         self.session, self.views = session, views
         self.periodSec = 1.0 / maximumRateHz
         self.state: SessionState | None = None
