@@ -145,10 +145,12 @@ def detectMarkers(voxels: npt.NDArray[Any], ijkToRas: npt.ArrayLike, parameters:
     middles = np.array([c.middle for c in near]).reshape(-1, 3)
     radii = np.clip([0.5 * c.extentMm(spacing).max() for c in near], 1.5, 0.5 * chosen.maxDiameterMm + 0.5)
     shapes = measureCandidates(volume, middles, radii, 0.5 * chosen.maxDiameterMm + 1.0, chosen.maxHeightMm)
+    # A spot in thick slices is placed no better than by half of one.
+    driftMm = max(MAX_DRIFT_MM, 0.5 * float(spacing.max()))
     for middle, radius, shape in zip(middles, radii, shapes):
         if shape is None or shape.peakHu < MIN_PEAK_HU or not _isMarker(shape, chosen, spacing):
             continue
-        if np.linalg.norm(volume.viewToRas[:3, :3] @ (shape.centerView - middle)) > radius + MAX_DRIFT_MM:
+        if np.linalg.norm(volume.viewToRas[:3, :3] @ (shape.centerView - middle)) > radius + driftMm:
             continue
         markers.append(_describe(shape, volume.viewToRas, spacing))
     if chosen.faintMarkers and spacing.max() <= MAX_FAINT_SPACING_MM and (len(markers) < 3 or min(m.densityHu for m in markers) < FAINT_HU):
