@@ -2,7 +2,7 @@
 
 import numpy as np
 import slicer
-from FusionRegistrationPanel.FusionRegistrationLogic import ijkToRasOf
+from FusionRegistrationPanel.VolumeFrame import ijkToRasOf
 
 
 def labelsOf(segmentation, ctVolume):
