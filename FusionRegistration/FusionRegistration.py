@@ -6,7 +6,7 @@ import slicer
 import vtk
 from FusionRegistrationPanel.FusionRegistrationLogic import FusionRegistrationLogic
 from FusionRegistrationPanel.FusionRegistrationParameterNode import FusionRegistrationParameterNode as FusionRegistrationParameterNode
-from FusionRegistrationPanel.RegistrationRules import RegistrationAction
+from FusionRegistrationPanel.RegistrationRules import RegistrationAction, whyNoErrorMap
 from FusionRegistrationPanel.RegistrationVerdict import markerDoubts
 from ScriptedPanel.ActionButtons import ActionButtons
 from ScriptedPanel.ModulePanel import ModulePanel
@@ -73,6 +73,7 @@ class FusionRegistrationWidget(ModulePanel):
         self.ui.spinButton.connect("toggled(bool)", lambda checked: self.onCalibrate(checked, self.logic.finishSpin))
         self.ui.scanButton.connect("toggled(bool)", self.onScan)
         self._scanToolTip = self.ui.scanButton.toolTip
+        self._errorMapToolTip = self.ui.errorMapCheck.toolTip
         self._stylusTimer = qt.QTimer()
         self._stylusTimer.setInterval(STYLUS_INTERVAL_MS)
         self._stylusTimer.connect("timeout()", self.onStylusTimer)
@@ -104,6 +105,8 @@ class FusionRegistrationWidget(ModulePanel):
 
     def update(self, caller=None, event=None):
         self.observeNodes()
+        if self._parameterNode is not None:
+            self.logic.updateDisplay(self._parameterNode)
         self.updateButtons()
         self.showResult()
 
@@ -115,6 +118,9 @@ class FusionRegistrationWidget(ModulePanel):
             why = "" if self.ui.scanButton.checked else self.logic.whyNot(self._parameterNode, RegistrationAction.ScanBone)
         self.ui.scanButton.enabled = not why
         self.ui.scanButton.toolTip = why or self._scanToolTip
+        why = why if self._parameterNode is None else whyNoErrorMap(self._parameterNode)
+        self.ui.errorMapCheck.enabled = not why
+        self.ui.errorMapCheck.toolTip = why or self._errorMapToolTip
         # collecting may start before the tool is in view, but not without one
         for button, chosenNode in self._collecting.items():
             chosen = self._parameterNode is not None and chosenNode() is not None
@@ -131,6 +137,8 @@ class FusionRegistrationWidget(ModulePanel):
         verdict = self.logic.verdict(self._parameterNode)
         self.ui.verdictLabel.text = f"{marks[verdict.state]} {verdict.text}"
         self.showResiduals(self.logic.fitOf(self._parameterNode))
+        summary = self.logic.errorMap.summary(self._parameterNode)
+        self.ui.errorMapLabel.text = summary.text if summary is not None else ""
 
     def showResiduals(self, fit):
         names = getattr(fit, "pointNames", ())

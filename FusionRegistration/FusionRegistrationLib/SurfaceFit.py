@@ -84,6 +84,11 @@ class SurfaceFit:
         """Predicted error at a point in RAS (mm)."""
         return targetError(self.covariance, self.centreRas, targetRas)
 
+    def treMap(self, pointsRas: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+        """RMS and 95 % bound of the predicted error (mm) at points (n, 3) of RAS, e.g. over the spine's surface."""
+        rmsMm, _meanMm, p95Mm = targetErrorLengths(self.covariance, self.centreRas, pointsRas)
+        return rmsMm, p95Mm
+
     def mapPoints(self, pointsReference: npt.ArrayLike) -> FloatArray:
         """Points (n, 3) of the Reference frame in RAS (without the depth scale, which belongs to ultrasound depths alone)."""
         return transformPoints(self.referenceToRas, pointsReference)
@@ -135,21 +140,31 @@ def twistJacobian(centreRas: npt.ArrayLike, targetRas: npt.ArrayLike) -> FloatAr
     return np.hstack([np.array([[0.0, z, -y], [-z, 0.0, x], [y, -x, 0.0]]), np.eye(3)])
 
 
-def targetError(covariance: npt.ArrayLike, centreRas: npt.ArrayLike, targetRas: npt.ArrayLike) -> TargetError:
-    """Error at a target that a twist covariance predicts.
+def targetErrorLengths(
+    covariance: npt.ArrayLike, centreRas: npt.ArrayLike, targetsRas: npt.ArrayLike
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """RMS, mean and 95th percentile (mm) of the error that a twist covariance predicts at points (n, 3) RAS.
 
-    Mean and 95th percentile take the squared length of the Gaussian error as a gamma variable of the same mean and variance
+    Mean and percentile take the squared length of the Gaussian error as a gamma variable of the same mean and variance
     (Satterthwaite 1946).
     """
     from scipy.special import gammaincinv, gammaln
 
-    jacobian = twistJacobian(centreRas, targetRas)
-    cov = jacobian @ np.asarray(covariance, float) @ jacobian.T
-    mean = float(np.trace(cov))
-    spread = float(2.0 * np.trace(cov @ cov))
-    x, y, z = (float(value) for value in np.asarray(targetRas, float))
-    if mean <= 0.0 or spread <= 0.0:
-        return TargetError((x, y, z), 0.0, 0.0, 0.0)
+    points = np.asarray(targetsRas, float).reshape(-1, 3)
+    jacobians = np.array([twistJacobian(centreRas, point) for point in points]).reshape(-1, 3, 6)
+    covariances = jacobians @ np.asarray(covariance, float) @ np.swapaxes(jacobians, 1, 2)
+    mean = np.trace(covariances, axis1=1, axis2=2)
+    spread = 2.0 * np.trace(covariances @ covariances, axis1=1, axis2=2)
+    known = (mean > 0.0) & (spread > 0.0)
+    mean, spread = np.where(known, mean, 1.0), np.where(known, spread, 1.0)
     shape, scale = mean**2 / spread, spread / mean
-    meanLength = float(np.sqrt(scale) * np.exp(gammaln(shape + 0.5) - gammaln(shape)))
-    return TargetError((x, y, z), float(np.sqrt(mean)), meanLength, float(np.sqrt(gammaincinv(shape, 0.95) * scale)))
+    meanLength = np.sqrt(scale) * np.exp(gammaln(shape + 0.5) - gammaln(shape))
+    p95 = np.sqrt(gammaincinv(shape, 0.95) * scale)
+    return np.where(known, np.sqrt(mean), 0.0), np.where(known, meanLength, 0.0), np.where(known, p95, 0.0)
+
+
+def targetError(covariance: npt.ArrayLike, centreRas: npt.ArrayLike, targetRas: npt.ArrayLike) -> TargetError:
+    """Error at a target that a twist covariance predicts, see `targetErrorLengths`."""
+    rms, mean, p95 = (float(lengths[0]) for lengths in targetErrorLengths(covariance, centreRas, targetRas))
+    x, y, z = (float(value) for value in np.asarray(targetRas, float))
+    return TargetError((x, y, z), rms, mean, p95)

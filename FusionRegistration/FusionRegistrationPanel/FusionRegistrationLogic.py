@@ -4,10 +4,12 @@ import slicer
 from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
+from .ErrorMapModel import ErrorMapModel
 from .FusionRegistrationParameterNode import FusionRegistrationParameterNode
 from .PointRegistration import PointRegistration
 from .RegistrationRules import RegistrationAction, whyNot
 from .RegistrationVerdict import listMarkers, readFit, verdictOf, writeFit
+from .ResidualModel import ResidualModel
 from .SurfaceScanning import SurfaceScanning
 from .ToolCalibrating import ToolCalibrating
 from .Verifying import Verifying
@@ -28,6 +30,7 @@ class FusionRegistrationLogic(PointRegistration, SurfaceScanning, ToolCalibratin
         self._resetPoints()
         self._resetSurface()
         self._resetCalibration()
+        self._residualModel, self.errorMap = ResidualModel(), ErrorMapModel()
 
     def getParameterNode(self):
         return FusionRegistrationParameterNode(super().getParameterNode())
@@ -107,6 +110,13 @@ class FusionRegistrationLogic(PointRegistration, SurfaceScanning, ToolCalibratin
             parameterNode.fit = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTextNode", "RegistrationQuality")
         slicer.util.updateTransformMatrixFromArray(parameterNode.referenceToRas, fit.fromToTo)
         writeFit(parameterNode.fit, fit)
+        self.updateDisplay(parameterNode)
+
+    def updateDisplay(self, parameterNode):
+        """Bring what shows the registration in 3D in step with the fit and with what is to be shown."""
+        fit = self.fitOf(parameterNode)
+        self._residualModel.follow(parameterNode, fit)
+        self.errorMap.follow(parameterNode, fit)
 
     def fitOf(self, parameterNode):
         """The last accepted fit, also after the scene was loaded again; None without one."""

@@ -49,6 +49,15 @@ class SurfacePack:
 
 
 @parameterPack
+class ResidualPack:
+    """The residuals in 3D: arrows `magnification` times as long as the residuals."""
+
+    show: bool = True
+    magnification: Annotated[float, WithinRange(1, 100)] = 10.0
+    model: vtkMRMLModelNode
+
+
+@parameterPack
 class CalibrationPack:
     tool: vtkMRMLLinearTransformNode
     tip: vtkMRMLLinearTransformNode
@@ -70,6 +79,8 @@ class FusionRegistrationParameterNode:
     referencePoints: points on the patient, in the frame of the patient sensor (Reference)
     stylusTip: StylusTipToStylus, below referenceToRas in the transform tree
     matching: how the points are paired (tolerance in mm)
+    residuals: arrows that show the residuals in 3D
+    showErrorMap: whether the bone surface is coloured by the predicted error
     surface: threshold (HU), bone surface of the CT, bone seen by ultrasound
     probe: lines of the ultrasound picture (pixels, mm, deg)
     calibration: tool, its tip, needle length (mm), PLUS file of the probe
@@ -89,6 +100,8 @@ class FusionRegistrationParameterNode:
     referencePoints: vtkMRMLMarkupsFiducialNode
     stylusTip: vtkMRMLLinearTransformNode
     matching: MatchingPack
+    residuals: ResidualPack
+    showErrorMap: bool = False
     surface: SurfacePack
     probe: ProbePack
     calibration: CalibrationPack

@@ -110,3 +110,13 @@ def _whyNotVerify(parameterNode):
     if parameterNode.knownPoints is None or not parameterNode.knownPoints.GetNumberOfDefinedControlPoints():
         return _("Choose known points in the CT first.")
     return "" if parameterNode.fit is not None else _("Register the CT first.")
+
+
+def whyNoErrorMap(parameterNode):
+    """Why no map of the predicted error can be shown, in a sentence; empty if it can."""
+    if parameterNode.fit is None:
+        return _("Register the CT first.")
+    surface = parameterNode.surface.boneSurface
+    if surface is None or surface.GetPolyData() is None or not surface.GetPolyData().GetNumberOfPoints():
+        return _("Extract the bone surface of the CT first.")
+    return ""

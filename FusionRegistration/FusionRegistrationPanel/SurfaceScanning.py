@@ -40,6 +40,9 @@ class SurfaceScanning:
         points.SetData(numpy_support.numpy_to_vtk(np.ascontiguousarray(surface.pointsRas), deep=True))
         polyData = vtk.vtkPolyData()
         polyData.SetPoints(points)
+        normals = numpy_support.numpy_to_vtk(np.ascontiguousarray(surface.normalsRas, np.float32), deep=True)
+        normals.SetName("Normals")
+        polyData.GetPointData().SetNormals(normals)
         vertices = vtk.vtkVertexGlyphFilter()
         vertices.SetInputData(polyData)
         vertices.Update()
@@ -49,6 +52,7 @@ class SurfaceScanning:
             parameterNode.surface.boneSurface = model
         model.SetAndObservePolyData(vertices.GetOutput())
         model.CreateDefaultDisplayNodes()
+        self.updateDisplay(parameterNode)
         return surface
 
     def registerSurface(self, parameterNode):
