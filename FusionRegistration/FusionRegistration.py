@@ -41,6 +41,7 @@ class FusionRegistrationWidget(ModulePanel):
     def __init__(self, parent=None):
         ModulePanel.__init__(self, parent)
         self._observed = {}
+        self._rows = ()
         self._stylusTimer = None
 
     def setup(self):
@@ -53,6 +54,7 @@ class FusionRegistrationWidget(ModulePanel):
             RegistrationAction.RegisterPlate: self.ui.registerPlateButton,
             RegistrationAction.TakePoint: self.ui.takePointButton,
             RegistrationAction.UndoPoint: self.ui.undoPointButton,
+            RegistrationAction.MeasureAgain: self.ui.measureAgainButton,
             RegistrationAction.RegisterPoints: self.ui.registerPointsButton,
             RegistrationAction.ExtractBone: self.ui.extractBoneButton,
             RegistrationAction.RegisterSurface: self.ui.registerSurfaceButton,
@@ -61,29 +63,30 @@ class FusionRegistrationWidget(ModulePanel):
             RegistrationAction.CheckProbe: self.ui.checkProbeButton,
             RegistrationAction.Verify: self.ui.verifyButton,
         }
-        self._buttons = ActionButtons(self, self.logic, buttons, shown=self.showActionResult)
+        switches = {RegistrationAction.MeasureAgain: (lambda: self.logic.isMeasuringAgain, self.stopMeasuringAgain)}
+        self._buttons = ActionButtons(self, self.logic, buttons, switches, shown=self.showActionResult)
         self._collecting = {
             self.ui.collectButton: lambda: self._parameterNode.stylusTip,
             self.ui.pivotButton: lambda: self._parameterNode.calibration.tool,
             self.ui.spinButton: lambda: self._parameterNode.calibration.tool,
         }
-        self._collectToolTips = {button: button.toolTip for button in self._collecting}
         self.ui.collectButton.connect("toggled(bool)", self.onCollect)
         self.ui.pivotButton.connect("toggled(bool)", lambda checked: self.onCalibrate(checked, self.logic.finishPivot))
         self.ui.spinButton.connect("toggled(bool)", lambda checked: self.onCalibrate(checked, self.logic.finishSpin))
         self.ui.scanButton.connect("toggled(bool)", self.onScan)
-        self._scanToolTip = self.ui.scanButton.toolTip
-        self._errorMapToolTip = self.ui.errorMapCheck.toolTip
+        self._toolTips = {widget: widget.toolTip for widget in (*self._collecting, self.ui.scanButton, self.ui.errorMapCheck)}
         self._stylusTimer = qt.QTimer()
         self._stylusTimer.setInterval(STYLUS_INTERVAL_MS)
         self._stylusTimer.connect("timeout()", self.onStylusTimer)
         prepareTable(self.ui.residualsTable, [_("Point"), _("Residual"), _("Left out")])
+        self.ui.residualsTable.connect("itemSelectionChanged()", self.onPointChosen)
         self.follow()
 
     def stopWork(self, isClosing):
         """End what is being collected without using it."""
         self._stylusTimer.stop()
         self.logic.toolCalibration = None
+        self.logic.stopDwelling()
         for button in (*self._collecting, self.ui.scanButton):
             button.checked = False
 
@@ -92,15 +95,16 @@ class FusionRegistrationWidget(ModulePanel):
         parameterNode, wanted = self._parameterNode, {}
         if parameterNode is not None:
             points = [node for node in (parameterNode.ctPoints, parameterNode.referencePoints) if node is not None]
-            wanted.update({(node.GetID(), event): node for node in points for event in POINT_EVENTS})
-            others = (parameterNode.stylusTip, parameterNode.surface.bonePoints, parameterNode.knownPoints)
-            wanted.update({(node.GetID(), vtk.vtkCommand.ModifiedEvent): node for node in others if node is not None})
+            wanted.update({(node.GetID(), event): (node, self.showPoints) for node in points for event in POINT_EVENTS})
+            others = [parameterNode.stylusTip, parameterNode.surface.bonePoints, parameterNode.knownPoints]
+            others = [node for node in others if node is not None]
+            wanted.update({(node.GetID(), vtk.vtkCommand.ModifiedEvent): (node, self.updateButtons) for node in others})
         if wanted.keys() == self._observed.keys():
             return
-        for (_nodeId, event), node in self._observed.items():
-            self.removeObserver(node, event, self.updateButtons)
-        for (_nodeId, event), node in wanted.items():
-            self.addObserver(node, event, self.updateButtons)
+        for (_nodeId, event), (node, follow) in self._observed.items():
+            self.removeObserver(node, event, follow)
+        for (_nodeId, event), (node, follow) in wanted.items():
+            self.addObserver(node, event, follow)
         self._observed = wanted
 
     def update(self, caller=None, event=None):
@@ -112,21 +116,19 @@ class FusionRegistrationWidget(ModulePanel):
 
     def updateButtons(self, caller=None, event=None):
         self._buttons.update(self._parameterNode)
-        if self._parameterNode is None:
-            why = _("The scene is being closed.")
-        else:
-            why = "" if self.ui.scanButton.checked else self.logic.whyNot(self._parameterNode, RegistrationAction.ScanBone)
-        self.ui.scanButton.enabled = not why
-        self.ui.scanButton.toolTip = why or self._scanToolTip
-        why = why if self._parameterNode is None else whyNoErrorMap(self._parameterNode)
-        self.ui.errorMapCheck.enabled = not why
-        self.ui.errorMapCheck.toolTip = why or self._errorMapToolTip
+        scanning, node = self.ui.scanButton.checked, self._parameterNode
+        self.ui.markersLabel.text = markerDoubts(node.ctPoints) if node is not None else ""
+        self._explain(self.ui.scanButton, lambda: "" if scanning else self.logic.whyNot(node, RegistrationAction.ScanBone))
+        self._explain(self.ui.errorMapCheck, lambda: whyNoErrorMap(node))
         # collecting may start before the tool is in view, but not without one
         for button, chosenNode in self._collecting.items():
-            chosen = self._parameterNode is not None and chosenNode() is not None
-            button.enabled = chosen
-            button.toolTip = self._collectToolTips[button] if chosen else _("Choose the transform of the tool first.")
-        self.ui.markersLabel.text = markerDoubts(self._parameterNode.ctPoints) if self._parameterNode is not None else ""
+            self._explain(button, lambda chosen=chosenNode: "" if chosen() is not None else _("Choose the transform of the tool first."))
+
+    def _explain(self, widget, whyNot):
+        """Enable a widget, or let it say why it can't be used."""
+        why = whyNot() if self._parameterNode is not None else _("The scene is being closed.")
+        widget.enabled = not why
+        widget.toolTip = why or self._toolTips[widget]
 
     def showResult(self):
         if self._parameterNode is None:
@@ -136,25 +138,56 @@ class FusionRegistrationWidget(ModulePanel):
         marks = {"missing": "○", "doubtful": "△", "done": "✓"}
         verdict = self.logic.verdict(self._parameterNode)
         self.ui.verdictLabel.text = f"{marks[verdict.state]} {verdict.text}"
-        self.showResiduals(self.logic.fitOf(self._parameterNode))
+        self.showPoints()
         summary = self.logic.errorMap.summary(self._parameterNode)
         self.ui.errorMapLabel.text = summary.text if summary is not None else ""
 
-    def showResiduals(self, fit):
-        names = getattr(fit, "pointNames", ())
-        longest = max(fit.residualsMm, default=0.0) if names else 0.0
-        rows = []
-        for row, name in enumerate(names):
-            bar = "▮" * round(8 * fit.residualsMm[row] / longest) if longest else ""
-            used = "" if fit.used[row] else " ✗"
-            rows.append((name + used, f"{fit.residualsMm[row]:.2f} mm {bar}", f"{fit.leaveOneOutMm[row]:.2f} mm"))
-        fillTable(self.ui.residualsTable, rows)
+    def showPoints(self, caller=None, event=None):
+        """The table of points, and what is wrong with them; also after a point was moved or removed by hand."""
+        if self._parameterNode is None:
+            return
+        self._rows = self.logic.pointRows(self._parameterNode)
+        longest = max((row.residualMm for row in self._rows if row.residualMm is not None), default=0.0)
+        texts, toolTips = [], []
+        for row in self._rows:
+            bar = "▮" * round(6 * row.residualMm / longest) if row.residualMm is not None and longest else ""
+            mark = "△ " if row.contradicts else ""
+            cells = ["–", "–"] if row.residualMm is None else [f"{row.residualMm:.2f} mm {bar}", f"{row.leftOutMm:.2f} mm"]
+            texts.append((mark + row.name + ("" if row.used or row.residualMm is None else " ✗"), *cells))
+            toolTips.append(self._rowToolTip(row))
+        fillTable(self.ui.residualsTable, texts, toolTips)
+        self.ui.residualsTable.resizeColumnsToContents()
+        problems = self.logic.pointProblems(self._parameterNode)
+        self.ui.problemsLabel.text = "\n".join(f"△ {problem.message}" for problem in problems)
+        self.ui.problemsLabel.visible = bool(problems)
+        self.onPointChosen()
+
+    @staticmethod
+    def _rowToolTip(row):
+        told = [row.description] if row.description else []
+        if row.residualMm is None:
+            told.append(_("Takes no part in the registration."))
+        elif not row.used:
+            told.append(_("Left out because it contradicts the others."))
+        elif row.contradicts:
+            told.append(_("Contradicts the others: measure it again."))
+        return "\n".join(told)
+
+    def onPointChosen(self):
+        row = self.ui.residualsTable.currentRow()
+        chosen = 0 <= row < len(self._rows) and bool(self.ui.residualsTable.selectedItems())
+        self.logic.chosenPoint = self._rows[row].index if chosen else None
+        self.updateButtons()
 
     def showActionResult(self, action, result):
         if action in (RegistrationAction.NeedleData, RegistrationAction.CheckProbe):
             self.ui.calibrationLabel.text = result
         elif action is RegistrationAction.Verify:
             self.ui.verifyLabel.text = result.message
+        elif action is RegistrationAction.MeasureAgain:
+            self._stylusTimer.start()
+        if action in (RegistrationAction.MeasureAgain, RegistrationAction.UndoPoint):
+            self.ui.collectLabel.text = self.logic.pointMessage
         for warning in getattr(result, "warnings", ()):
             slicer.util.showStatusMessage(warning, 8000)
 
@@ -166,6 +199,18 @@ class FusionRegistrationWidget(ModulePanel):
             self._stylusTimer.stop()
             self.logic.stopDwelling()
         self.ui.collectLabel.text = _("Hold the stylus still on the first point.") if checked else ""
+        self.updateButtons()
+
+    def stopMeasuringAgain(self):
+        self.logic.stopMeasuringAgain()
+        self._endMeasuringAgain()
+        self.ui.collectLabel.text = ""
+
+    def _endMeasuringAgain(self):
+        """Stop watching the stylus unless points are being collected."""
+        if not self.ui.collectButton.checked:
+            self._stylusTimer.stop()
+            self.logic.stopDwelling()
 
     def onCalibrate(self, checked, finish):
         """Collect poses while the button is down, calibrate when it comes up."""
@@ -204,10 +249,24 @@ class FusionRegistrationWidget(ModulePanel):
         if self.logic.toolCalibration is not None:
             self.ui.calibrationLabel.text = _("{count} poses").format(count=self.logic.toolCalibration.add())
             return
-        progress = self.logic.watchStylus(self._parameterNode, time.monotonic())
+        self._watchStylus()
+
+    def _watchStylus(self):
+        again, told = self.logic.isMeasuringAgain, ""
+        try:
+            progress = self.logic.watchStylus(self._parameterNode, time.monotonic())
+        except ValueError as error:
+            progress, told = 0.0, str(error)
         points = self._parameterNode.referencePoints
         count = points.GetNumberOfControlPoints() if points is not None else 0
-        self.ui.collectLabel.text = _("{count} points taken. Still: {percent:.0f} %").format(count=count, percent=100 * progress)
+        if again and not self.logic.isMeasuringAgain:
+            told = told or self.logic.pointMessage
+            self._endMeasuringAgain()
+            self.update()
+        elif again:
+            told = _("{what} Still: {percent:.0f} %").format(what=self.logic.pointMessage, percent=100 * progress)
+        told = told or _("{count} points taken. Still: {percent:.0f} %").format(count=count, percent=100 * progress)
+        self.ui.collectLabel.text = told
 
 
 class FusionRegistrationTest(ScriptedLoadableModuleTest):

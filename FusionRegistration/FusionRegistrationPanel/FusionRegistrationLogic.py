@@ -6,8 +6,9 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
 from .ErrorMapModel import ErrorMapModel
 from .FusionRegistrationParameterNode import FusionRegistrationParameterNode
+from .PointCollecting import PointCollecting
 from .PointRegistration import PointRegistration
-from .RegistrationRules import RegistrationAction, whyNot
+from .RegistrationRules import RegistrationAction, whyNot, whyNotMeasureAgain
 from .RegistrationVerdict import listMarkers, readFit, verdictOf, writeFit
 from .ResidualModel import ResidualModel
 from .SurfaceScanning import SurfaceScanning
@@ -16,7 +17,7 @@ from .Verifying import Verifying
 from .VolumeFrame import ijkToRasOf
 
 
-class FusionRegistrationLogic(PointRegistration, SurfaceScanning, ToolCalibrating, Verifying, ScriptedLoadableModuleLogic):
+class FusionRegistrationLogic(PointCollecting, PointRegistration, SurfaceScanning, ToolCalibrating, Verifying, ScriptedLoadableModuleLogic):
     """Registration by markers, points, plate or bone surface.
 
     logic = FusionRegistrationLogic()
@@ -49,6 +50,8 @@ class FusionRegistrationLogic(PointRegistration, SurfaceScanning, ToolCalibratin
         """Why a RegistrationAction can't be done now; empty if it can."""
         if action is RegistrationAction.AcceptScan and (self.scan is None or self.scan.state.fit is None):
             return _("Scan bone first until a fit is found.")
+        if action is RegistrationAction.MeasureAgain:
+            return whyNotMeasureAgain(parameterNode, self.chosenPoint)
         return whyNot(parameterNode, action, self._tipInReference(parameterNode) is not None)
 
     def _require(self, parameterNode, action):

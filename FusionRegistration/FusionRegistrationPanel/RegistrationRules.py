@@ -15,6 +15,7 @@ class RegistrationAction(enum.Enum):
     RegisterPlate = "registerPlate"
     TakePoint = "takePoint"
     UndoPoint = "undoPoint"
+    MeasureAgain = "measureAgain"
     RegisterPoints = "registerPoints"
     ExtractBone = "extractBone"
     RegisterSurface = "registerSurface"
@@ -110,6 +111,16 @@ def _whyNotVerify(parameterNode):
     if parameterNode.knownPoints is None or not parameterNode.knownPoints.GetNumberOfDefinedControlPoints():
         return _("Choose known points in the CT first.")
     return "" if parameterNode.fit is not None else _("Register the CT first.")
+
+
+def whyNotMeasureAgain(parameterNode, chosenPoint):
+    """Why the point of that number (None: none) can't be measured again, in a sentence; empty if it can."""
+    points = parameterNode.referencePoints
+    if points is None or not points.GetNumberOfControlPoints():
+        return _("No point was taken on the patient yet.")
+    if chosenPoint is None or not 0 <= chosenPoint < points.GetNumberOfControlPoints():
+        return _("Choose a point of the patient in the table first.")
+    return "" if parameterNode.stylusTip is not None else _("Choose the transform of the stylus tip first.")
 
 
 def whyNoErrorMap(parameterNode):

@@ -53,7 +53,8 @@ def test_boneIsScannedAndRegistered(panels, panel):
     # the start: the true registration moved by 6 mm, as a fit of three points would leave it
     start = truth.referenceToRas.copy()
     start[:3, 3] += [4, -3, 3]
-    corners = np.array([[0, 0, 0], [80, 0, 0], [0, 80, 0], [40, 50, 40.0]])
+    inReference = np.linalg.inv(truth.referenceToRas)
+    corners = truth.ballsRas @ inReference[:3, :3].T + inReference[:3, 3]
     fill(panel.ui.referencePointsSelector, corners)
     fill(panel.ui.ctPointsSelector, corners @ start[:3, :3].T + start[:3, 3])
     panel.ui.registerPointsButton.click()
