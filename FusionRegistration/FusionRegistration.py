@@ -62,6 +62,7 @@ class FusionRegistrationWidget(ModulePanel):
             RegistrationAction.NeedleData: self.ui.needleDataButton,
             RegistrationAction.CheckProbe: self.ui.checkProbeButton,
             RegistrationAction.Verify: self.ui.verifyButton,
+            RegistrationAction.Confirm: self.ui.confirmRegistrationButton,
         }
         switches = {RegistrationAction.MeasureAgain: (lambda: self.logic.isMeasuringAgain, self.stopMeasuringAgain)}
         self._buttons = ActionButtons(self, self.logic, buttons, switches, shown=self.showActionResult)
@@ -79,6 +80,7 @@ class FusionRegistrationWidget(ModulePanel):
         self._stylusTimer.setInterval(STYLUS_INTERVAL_MS)
         self._stylusTimer.connect("timeout()", self.onStylusTimer)
         prepareTable(self.ui.residualsTable, [_("Point"), _("Residual"), _("Left out")])
+        prepareTable(self.ui.verificationTable, [_("Touched"), _("Error"), _("Passed")])
         self.ui.residualsTable.connect("itemSelectionChanged()", self.onPointChosen)
         self.follow()
 
@@ -99,6 +101,8 @@ class FusionRegistrationWidget(ModulePanel):
             others = [parameterNode.stylusTip, parameterNode.surface.bonePoints, parameterNode.knownPoints]
             others = [node for node in others if node is not None]
             wanted.update({(node.GetID(), vtk.vtkCommand.ModifiedEvent): (node, self.updateButtons) for node in others})
+            kept = [node for node in (parameterNode.verification, parameterNode.doubt) if node is not None]
+            wanted.update({(node.GetID(), vtk.vtkCommand.ModifiedEvent): (node, self.update) for node in kept})
         if wanted.keys() == self._observed.keys():
             return
         for (_nodeId, event), (node, follow) in self._observed.items():
@@ -109,10 +113,13 @@ class FusionRegistrationWidget(ModulePanel):
 
     def update(self, caller=None, event=None):
         self.observeNodes()
-        if self._parameterNode is not None:
-            self.logic.updateDisplay(self._parameterNode)
         self.updateButtons()
-        self.showResult()
+        try:
+            if self._parameterNode is not None:
+                self.logic.updateDisplay(self._parameterNode)
+            self.showResult()
+        except ValueError as error:  # what the scene keeps is damaged
+            self.ui.verdictLabel.text = f"△ {error}"
 
     def updateButtons(self, caller=None, event=None):
         self._buttons.update(self._parameterNode)
@@ -134,6 +141,7 @@ class FusionRegistrationWidget(ModulePanel):
         if self._parameterNode is None:
             self.ui.verdictLabel.text = ""
             self.ui.residualsTable.setRowCount(0)
+            self.ui.verificationTable.setRowCount(0)
             return
         marks = {"missing": "○", "doubtful": "△", "done": "✓"}
         verdict = self.logic.verdict(self._parameterNode)
@@ -141,6 +149,18 @@ class FusionRegistrationWidget(ModulePanel):
         self.showPoints()
         summary = self.logic.errorMap.summary(self._parameterNode)
         self.ui.errorMapLabel.text = summary.text if summary is not None else ""
+        self.showVerification()
+
+    def showVerification(self):
+        verification = self.logic.verificationOf(self._parameterNode)
+        self.ui.verifyLabel.text = verification.message if verification is not None else ""
+        rows = []
+        if verification is not None:
+            limitMm = verification.limitMm
+            for name, errorMm in sorted(zip(verification.names, verification.errorsMm), key=lambda item: -item[1]):
+                rows.append((name, f"{errorMm:.1f} mm", "✓" if errorMm <= limitMm else "△"))
+        fillTable(self.ui.verificationTable, rows)
+        self.ui.verificationTable.visible = bool(rows)
 
     def showPoints(self, caller=None, event=None):
         """The table of points, and what is wrong with them; also after a point was moved or removed by hand."""
@@ -182,8 +202,6 @@ class FusionRegistrationWidget(ModulePanel):
     def showActionResult(self, action, result):
         if action in (RegistrationAction.NeedleData, RegistrationAction.CheckProbe):
             self.ui.calibrationLabel.text = result
-        elif action is RegistrationAction.Verify:
-            self.ui.verifyLabel.text = result.message
         elif action is RegistrationAction.MeasureAgain:
             self._stylusTimer.start()
         if action in (RegistrationAction.MeasureAgain, RegistrationAction.UndoPoint):

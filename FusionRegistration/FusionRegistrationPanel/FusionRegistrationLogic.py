@@ -112,6 +112,7 @@ class FusionRegistrationLogic(PointCollecting, PointRegistration, SurfaceScannin
         if parameterNode.fit is None:
             parameterNode.fit = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTextNode", "RegistrationQuality")
         slicer.util.updateTransformMatrixFromArray(parameterNode.referenceToRas, fit.fromToTo)
+        self._forgetVerification(parameterNode)
         writeFit(parameterNode.fit, fit)
         self.updateDisplay(parameterNode)
 
@@ -126,5 +127,13 @@ class FusionRegistrationLogic(PointCollecting, PointRegistration, SurfaceScannin
         return readFit(parameterNode.fit)
 
     def verdict(self, parameterNode, doubtReasons=()):
-        """RegistrationVerdict: missing, doubtful or done, and why. `doubtReasons` come from whoever watches the reference."""
-        return verdictOf(self.fitOf(parameterNode), parameterNode.passLimitMm, parameterNode.patientTracked, doubtReasons)
+        """RegistrationVerdict: missing, doubtful or done, and why. `doubtReasons` come from whoever watches the reference.
+
+        The doubt kept in the scene and a verification that failed count too.
+        """
+        reasons = [*doubtReasons, *self.doubtReasons(parameterNode)]
+        verification = self.verificationOf(parameterNode)
+        if verification is not None and not verification.passed:
+            reasons.append(verification.message)
+        limitMm, patientTracked = parameterNode.passLimitMm, parameterNode.patientTracked
+        return verdictOf(self.fitOf(parameterNode), limitMm, patientTracked, tuple(dict.fromkeys(reasons)))

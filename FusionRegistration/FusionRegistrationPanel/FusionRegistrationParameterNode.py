@@ -86,7 +86,8 @@ class FusionRegistrationParameterNode:
     calibration: tool, its tip, needle length (mm), PLUS file of the probe
     knownPoints: points in the CT that are touched to verify the registration
     fit: the last accepted fit with its quality, as JSON
-    verification: the last verification, as JSON
+    verification: points touched to verify the last accepted fit, as JSON
+    doubt: why the last accepted fit is in doubt, as JSON
     """
 
     ctVolume: vtkMRMLScalarVolumeNode
@@ -108,3 +109,4 @@ class FusionRegistrationParameterNode:
     knownPoints: vtkMRMLMarkupsFiducialNode
     fit: vtkMRMLTextNode
     verification: vtkMRMLTextNode
+    doubt: vtkMRMLTextNode

@@ -5,6 +5,8 @@ import pathlib
 
 from slicer.i18n import tr as _
 
+from .DoubtRecord import readDoubt
+
 MIN_POINTS = 3
 
 
@@ -24,6 +26,7 @@ class RegistrationAction(enum.Enum):
     NeedleData = "calibrateNeedleFromData"
     CheckProbe = "checkProbe"
     Verify = "verify"
+    Confirm = "confirmRegistration"
 
 
 def whyNot(parameterNode, action, stylusIsLive):
@@ -40,6 +43,7 @@ def whyNot(parameterNode, action, stylusIsLive):
         RegistrationAction.NeedleData: _whyNoTool,
         RegistrationAction.CheckProbe: _whyNoProbeFile,
         RegistrationAction.Verify: _whyNotVerify,
+        RegistrationAction.Confirm: _whyNotConfirm,
         RegistrationAction.TakePoint: lambda parameterNode: "",
     }[action]
     why = rule(parameterNode)
@@ -111,6 +115,10 @@ def _whyNotVerify(parameterNode):
     if parameterNode.knownPoints is None or not parameterNode.knownPoints.GetNumberOfDefinedControlPoints():
         return _("Choose known points in the CT first.")
     return "" if parameterNode.fit is not None else _("Register the CT first.")
+
+
+def _whyNotConfirm(parameterNode):
+    return "" if readDoubt(parameterNode.doubt) else _("The registration isn't in doubt.")
 
 
 def whyNotMeasureAgain(parameterNode, chosenPoint):

@@ -5,9 +5,11 @@ import time
 
 import numpy as np
 import slicer
+from FusionRegistrationPanel.DoubtRecord import readDoubt
 from FusionRegistrationPanel.FusionRegistrationLogic import FusionRegistrationLogic
 from FusionRegistrationPanel.ToolCalibration import CALIBRATION_ATTRIBUTE
 from ProcedureLogPanel.ProcedureLogLogic import ProcedureLogLogic
+from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
 from . import Workflow
@@ -25,6 +27,9 @@ from .PlanOutput import PlanOutput
 from .PlanViews import PlanViews
 from .SkinMap import SkinMap
 from .StreamConnection import StreamConnection
+
+FIXED_SENSORS = ("PlateToTracker", "TableToTracker")
+"""Sensors fixed beside the reference: if their distance from it changes, the tracker's field is distorted or one came loose."""
 
 
 class IntradiscalNavLogic(PathPlanning, Guiding, CaseKeeping, ScriptedLoadableModuleLogic):
@@ -62,7 +67,7 @@ class IntradiscalNavLogic(PathPlanning, Guiding, CaseKeeping, ScriptedLoadableMo
         self._resetPlanning()
         self._resetGuidance()
         self._resetCase()
-        self._registrationStamp = self._sensorStamp = self.doubt = None
+        self._registrationStamp = self._verificationStamp = self._sensorStamp = self.doubt = None
         self._calibrationStamps = {}
 
     def getParameterNode(self):
@@ -162,7 +167,20 @@ class IntradiscalNavLogic(PathPlanning, Guiding, CaseKeeping, ScriptedLoadableMo
                 self.doubt.start()
                 self._followFit(fit)
                 error = max((item.p95Mm for item in fit.predictedTre.values()), default=None)
-                self.log("REGISTRATION", type(fit).__name__, predictedTre95Mm=None if error is None else round(error, 2))
+                tracked = self.registration.getParameterNode().patientTracked
+                text = type(fit).__name__ if tracked else f"{type(fit).__name__}, patient not tracked"
+                self.log("REGISTRATION", text, predictedTre95Mm=None if error is None else round(error, 2), patientTracked=tracked)
+
+    def _followVerification(self):
+        """Note in the log what was measured at known points."""
+        node = self.registration.nodeOf("verification")
+        stamp = None if node is None else (node.GetID(), node.GetText())
+        if stamp != self._verificationStamp:
+            self._verificationStamp = stamp
+            verification = self.registration.verificationOf(self.registration.getParameterNode())
+            if verification is not None:
+                measured = {"meanMm": round(verification.meanMm, 2), "maxMm": round(verification.maxMm, 2)}
+                self.log("REGISTRATION", verification.message, **measured, limitMm=verification.limitMm, passed=verification.passed)
 
     def _followPatientSensor(self):
         """Once registered, the tracker must not stand in for a sensor on the patient that is merely not seen."""
@@ -178,18 +196,33 @@ class IntradiscalNavLogic(PathPlanning, Guiding, CaseKeeping, ScriptedLoadableMo
         status = update.statuses.get("ReferenceToTracker") if update is not None else None
         if self.doubt is None or status is None or status.matrix is None:
             return
-        for reason in self.doubt.addReference(nowSec, status.matrix, valid=status.isLive):
+        if self.doubt.doubtful and not self.doubtReasons():
+            self.endDoubt(_("confirmed in Fusion Registration"))
+            self.log("REGISTRATION", "confirmed by the operator")
+        news = list(self.doubt.addReference(nowSec, status.matrix, valid=status.isLive))
+        for name in FIXED_SENSORS:
+            if (fixed := update.statuses.get(name)) is not None and fixed.matrix is not None:
+                news += self.doubt.addCompanion(nowSec, name.split("To")[0], fixed.matrix, valid=fixed.isLive)
+        for reason in news:
             self.log("WARNING", reason.message)
+        if news:
+            self.registration.setDoubt(self.registration.getParameterNode(), dict.fromkeys([*self.doubtReasons(), *self.doubt.messages]))
 
     def doubtReasons(self):
         """Why the registration must not be relied on now; empty when nothing speaks against it."""
-        return self.doubt.messages if self.doubt is not None else ()
+        return readDoubt(self.registration.nodeOf("doubt"))
 
     def confirmRegistration(self, parameterNode):
         """The operator has checked the registration at a known point or in the fused picture: the doubt ends."""
         self._require(parameterNode, NavigationAction.Confirm)
-        self.doubt.confirm(time.monotonic(), "confirmed in the panel")
+        self.endDoubt(_("confirmed in the panel"))
         self.log("REGISTRATION", "confirmed by the operator")
+
+    def endDoubt(self, how):
+        """The registration has been checked, `how` says by what: no module doubts it any more, and the watch begins anew."""
+        self.registration.setDoubt(self.registration.getParameterNode(), ())
+        if self.doubt is not None:
+            self.doubt.confirm(time.monotonic(), how)
 
     def _followCalibrations(self):
         """Bring tips that FusionRegistration has calibrated into the transform tree."""
@@ -220,6 +253,7 @@ class IntradiscalNavLogic(PathPlanning, Guiding, CaseKeeping, ScriptedLoadableMo
     def _turn(self, parameterNode, nowSec):
         self._followRegistration()
         self._followPatientSensor()
+        self._followVerification()
         self._followCalibrations()
         self.connection.tick()
         self.imageLag.take(self.connection)

@@ -1,7 +1,6 @@
 """Re-verification while guidance runs: a tip is held at a known point, and the registration is judged by how far it seems from it."""
 
 import enum
-import time
 
 import numpy as np
 import slicer
@@ -97,6 +96,6 @@ class PointCheck:
         logic.log("REGISTRATION" if result.passed else "WARNING", result.message, **values)
         if logic.connection.recorder is not None:
             logic.connection.recorder.writer.addEvent("check", {"text": result.message, **values})
-        if logic.doubt is not None and result.passed:
-            logic.doubt.confirm(time.monotonic(), result.message)
+        if result.passed:
+            logic.endDoubt(result.message)
         return result

@@ -83,7 +83,8 @@ def test_checkAtAKnownPoint(twoNeedles):
     p.registration.knownPoints.SetNthControlPointLabel(0, "marker 3")
     touched = np.array([25.0, -60.0, 11.2])
     p.turn(touched)
-    p.logic.doubt._reasons.append(types.SimpleNamespace(message="the reference was knocked"))
+    p.logic.registration.setDoubt(p.registration, ["the reference was knocked"])
+    assert p.logic.doubtReasons() == ("the reference was knocked",)
     p.panel.update()
     p.ui.checkPointButton.click()
     assert "1.2 mm" in p.ui.checkPointLabel.text and "marker 3" in p.ui.checkPointLabel.text
