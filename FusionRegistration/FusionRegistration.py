@@ -6,8 +6,9 @@ import slicer
 import vtk
 from FusionRegistrationPanel.FusionRegistrationLogic import FusionRegistrationLogic
 from FusionRegistrationPanel.FusionRegistrationParameterNode import FusionRegistrationParameterNode as FusionRegistrationParameterNode
-from FusionRegistrationPanel.RegistrationRules import RegistrationAction, whyNoErrorMap
+from FusionRegistrationPanel.RegistrationRules import RegistrationAction, whyNoErrorMap, whyNotCheckInDivot
 from FusionRegistrationPanel.RegistrationVerdict import markerDoubts
+from FusionRegistrationPanel.ToolCalibration import CollectionKind
 from ScriptedPanel.ActionButtons import ActionButtons
 from ScriptedPanel.ModulePanel import ModulePanel
 from ScriptedPanel.PanelTables import fillTable, prepareTable
@@ -67,13 +68,15 @@ class FusionRegistrationWidget(ModulePanel):
         switches = {RegistrationAction.MeasureAgain: (lambda: self.logic.isMeasuringAgain, self.stopMeasuringAgain)}
         self._buttons = ActionButtons(self, self.logic, buttons, switches, shown=self.showActionResult)
         self._collecting = {
-            self.ui.collectButton: lambda: self._parameterNode.stylusTip,
-            self.ui.pivotButton: lambda: self._parameterNode.calibration.tool,
-            self.ui.spinButton: lambda: self._parameterNode.calibration.tool,
+            self.ui.collectButton: lambda: self._whyNoNode(self._parameterNode.stylusTip),
+            self.ui.pivotButton: lambda: self._whyNoNode(self._parameterNode.calibration.tool),
+            self.ui.spinButton: lambda: self._whyNoNode(self._parameterNode.calibration.tool),
+            self.ui.divotButton: lambda: whyNotCheckInDivot(self._parameterNode),
         }
         self.ui.collectButton.connect("toggled(bool)", self.onCollect)
-        self.ui.pivotButton.connect("toggled(bool)", lambda checked: self.onCalibrate(checked, self.logic.finishPivot))
-        self.ui.spinButton.connect("toggled(bool)", lambda checked: self.onCalibrate(checked, self.logic.finishSpin))
+        self.ui.pivotButton.connect("toggled(bool)", lambda checked: self.onCalibrate(checked, CollectionKind.Pivot))
+        self.ui.spinButton.connect("toggled(bool)", lambda checked: self.onCalibrate(checked, CollectionKind.Spin))
+        self.ui.divotButton.connect("toggled(bool)", lambda checked: self.onCalibrate(checked, CollectionKind.Divot))
         self.ui.scanButton.connect("toggled(bool)", self.onScan)
         self._toolTips = {widget: widget.toolTip for widget in (*self._collecting, self.ui.scanButton, self.ui.errorMapCheck)}
         self._stylusTimer = qt.QTimer()
@@ -128,8 +131,12 @@ class FusionRegistrationWidget(ModulePanel):
         self._explain(self.ui.scanButton, lambda: "" if scanning else self.logic.whyNot(node, RegistrationAction.ScanBone))
         self._explain(self.ui.errorMapCheck, lambda: whyNoErrorMap(node))
         # collecting may start before the tool is in view, but not without one
-        for button, chosenNode in self._collecting.items():
-            self._explain(button, lambda chosen=chosenNode: "" if chosen() is not None else _("Choose the transform of the tool first."))
+        for button, whyNot in self._collecting.items():
+            self._explain(button, whyNot)
+
+    @staticmethod
+    def _whyNoNode(tool):
+        return "" if tool is not None else _("Choose the transform of the tool first.")
 
     def _explain(self, widget, whyNot):
         """Enable a widget, or let it say why it can't be used."""
@@ -142,6 +149,7 @@ class FusionRegistrationWidget(ModulePanel):
             self.ui.verdictLabel.text = ""
             self.ui.residualsTable.setRowCount(0)
             self.ui.verificationTable.setRowCount(0)
+            self.ui.calibrationLabel.text = self.ui.verifyLabel.text = ""
             return
         marks = {"missing": "○", "doubtful": "△", "done": "✓"}
         verdict = self.logic.verdict(self._parameterNode)
@@ -150,6 +158,9 @@ class FusionRegistrationWidget(ModulePanel):
         summary = self.logic.errorMap.summary(self._parameterNode)
         self.ui.errorMapLabel.text = summary.text if summary is not None else ""
         self.showVerification()
+        kept = self.logic.calibrationText(self._parameterNode)
+        if kept and not self.ui.calibrationLabel.text:
+            self.ui.calibrationLabel.text = kept
 
     def showVerification(self):
         verification = self.logic.verificationOf(self._parameterNode)
@@ -230,16 +241,16 @@ class FusionRegistrationWidget(ModulePanel):
             self._stylusTimer.stop()
             self.logic.stopDwelling()
 
-    def onCalibrate(self, checked, finish):
+    def onCalibrate(self, checked, kind):
         """Collect poses while the button is down, calibrate when it comes up."""
         if checked:
-            self.logic.startCalibration(self._parameterNode)
+            self.logic.startCalibration(self._parameterNode, kind)
             self._stylusTimer.start()
             return
         self._stylusTimer.stop()
         if self.logic.toolCalibration is not None and self._parameterNode is not None:
             with slicer.util.tryWithErrorDisplay(_("The tool was not calibrated."), waitCursor=True):
-                self.ui.calibrationLabel.text = finish(self._parameterNode)
+                self.ui.calibrationLabel.text = self.logic.finishCalibration(self._parameterNode)
 
     def onScan(self, checked):
         """Collect bone while the button is down."""
@@ -265,7 +276,8 @@ class FusionRegistrationWidget(ModulePanel):
             self.updateButtons()
             return
         if self.logic.toolCalibration is not None:
-            self.ui.calibrationLabel.text = _("{count} poses").format(count=self.logic.toolCalibration.add())
+            self.logic.toolCalibration.add()
+            self.ui.calibrationLabel.text = self.logic.toolCalibration.feedback()
             return
         self._watchStylus()
 

@@ -1,5 +1,6 @@
 """Parameters of the module FusionRegistration."""
 
+import enum
 import pathlib
 from typing import Annotated
 
@@ -10,6 +11,7 @@ from slicer import (
     vtkMRMLScalarVolumeNode,
     vtkMRMLTextNode,
 )
+from slicer.i18n import tr as _
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper, parameterPack
 
 
@@ -57,11 +59,43 @@ class ResidualPack:
     model: vtkMRMLModelNode
 
 
+class ShaftAxis(enum.Enum):
+    """Axis of the needle's sensor that points from the hub to the tip. Members are stored by name in scenes: never rename one."""
+
+    PlusZ = "+Z"
+    MinusZ = "-Z"
+    PlusX = "+X"
+    MinusX = "-X"
+    PlusY = "+Y"
+    MinusY = "-Y"
+    Spun = "spun"
+
+    def label(self):
+        return _("as spun") if self is ShaftAxis.Spun else self.value
+
+
+AXES = {
+    ShaftAxis.PlusZ: (0, 0, 1),
+    ShaftAxis.MinusZ: (0, 0, -1),
+    ShaftAxis.PlusX: (1, 0, 0),
+    ShaftAxis.MinusX: (-1, 0, 0),
+    ShaftAxis.PlusY: (0, 1, 0),
+    ShaftAxis.MinusY: (0, -1, 0),
+}
+
+
 @parameterPack
 class CalibrationPack:
+    """hubXMm, hubYMm, hubZMm: where the cannula leaves the hub, in the frame of the needle's sensor. divot: a point of known place."""
+
     tool: vtkMRMLLinearTransformNode
     tip: vtkMRMLLinearTransformNode
     lengthMm: Annotated[float, WithinRange(20, 300)] = 150.0
+    axis: ShaftAxis = ShaftAxis.PlusZ
+    hubXMm: Annotated[float, WithinRange(-100, 100)] = 0.0
+    hubYMm: Annotated[float, WithinRange(-100, 100)] = 0.0
+    hubZMm: Annotated[float, WithinRange(-100, 100)] = 0.0
+    divot: vtkMRMLMarkupsFiducialNode
     probeFile: pathlib.Path
 
 

@@ -131,6 +131,16 @@ def whyNotMeasureAgain(parameterNode, chosenPoint):
     return "" if parameterNode.stylusTip is not None else _("Choose the transform of the stylus tip first.")
 
 
+def whyNotCheckInDivot(parameterNode):
+    """Why the tip can't be checked in a divot, in a sentence; empty if it can."""
+    calibration = parameterNode.calibration
+    if calibration.tip is None:
+        return _("Calibrate the tip first.")
+    if calibration.divot is None or not calibration.divot.GetNumberOfDefinedControlPoints():
+        return _("Choose a divot of known place first: pivot the stylus in it.")
+    return _whyNoTool(parameterNode)
+
+
 def whyNoErrorMap(parameterNode):
     """Why no map of the predicted error can be shown, in a sentence; empty if it can."""
     if parameterNode.fit is None:

@@ -1,10 +1,12 @@
 """The part of the logic that calibrates tools: stylus, needle, and the check of the probe."""
 
 import slicer
+import vtk
 from slicer.i18n import tr as _
 
-from .RegistrationRules import RegistrationAction
-from .ToolCalibration import ToolCalibration, pivotText, setTip
+from .FusionRegistrationParameterNode import AXES
+from .RegistrationRules import RegistrationAction, whyNotCheckInDivot
+from .ToolCalibration import CALIBRATION_ATTRIBUTE, RESULT_ATTRIBUTE, CollectionKind, ToolCalibration, pivotText, setTip, spinText
 
 
 class ToolCalibrating:
@@ -21,44 +23,94 @@ class ToolCalibrating:
             calibration.tip.SetAndObserveTransformNodeID(calibration.tool.GetID())
         return parameterNode.calibration.tip
 
-    def startCalibration(self, parameterNode):
+    def startCalibration(self, parameterNode, kind=CollectionKind.Pivot):
         """Begin to collect poses of the tool; feed `toolCalibration.add()` from a timer."""
-        if parameterNode.calibration.tool is None:
+        calibration = parameterNode.calibration
+        if calibration.tool is None:
             raise ValueError(_("Choose the transform of the tool first."))
-        self.toolCalibration = ToolCalibration(parameterNode.calibration.tool)
+        tipInTool = (0.0, 0.0, 1.0) if calibration.tip is None else slicer.util.arrayFromTransformMatrix(calibration.tip)[:3, 3]
+        self.toolCalibration = ToolCalibration(calibration.tool, kind, tipInTool)
 
-    def finishPivot(self, parameterNode):
-        """Tip out of the poses collected; sets the tip's transform (its axis stays as it was) and tells the result."""
+    def finishCalibration(self, parameterNode):
+        """Use the poses collected for what they were collected for; returns the result in sentences.
+
+        :raises ValueError: too few poses, or not moved as needed; says what to do
+        """
         collected, self.toolCalibration = self.toolCalibration, None
+        finish = {CollectionKind.Pivot: self._pivot, CollectionKind.Spin: self._spin, CollectionKind.Divot: self._checkInDivot}
+        return finish[collected.kind](parameterNode, collected)
+
+    def calibrationText(self, parameterNode):
+        """What came of the last calibration of the tip that is chosen, also after the scene was loaded again."""
+        tip = parameterNode.calibration.tip
+        return "" if tip is None else tip.GetAttribute(RESULT_ATTRIBUTE) or ""
+
+    def _pivot(self, parameterNode, collected):
+        """Sets the tip's place (its axis stays as it was), and remembers the divot for the needle."""
         pivot = collected.pivot()
         tip = self._tipNode(parameterNode)
         tipToTool = slicer.util.arrayFromTransformMatrix(tip)
         tipToTool[:3, 3] = pivot.tipInTool
-        setTip(tip, tipToTool, "pivot")
+        setTip(tip, tipToTool, "pivot", pivotText(pivot))
+        self._rememberDivot(parameterNode, pivot.pivotInReference)
         return pivotText(pivot)
 
-    def finishSpin(self, parameterNode):
-        """Axis of the shaft out of the poses collected; needs a pivot calibration before. Tells the result."""
+    def _rememberDivot(self, parameterNode, place):
+        calibration = parameterNode.calibration
+        divot = calibration.divot
+        if divot is None:
+            divot = parameterNode.calibration.divot = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "Divot")
+        divot.SetAndObserveTransformNodeID(calibration.tool.GetTransformNodeID())
+        divot.RemoveAllControlPoints()
+        divot.AddControlPoint(vtk.vtkVector3d(*place), "Divot")
+
+    def _spin(self, parameterNode, collected):
+        """Sets the tip's axis; needs a pivot calibration before."""
         from FusionRegistrationLib.SpinCalibration import toolTipFrame
 
-        collected, self.toolCalibration = self.toolCalibration, None
         tip = self._tipNode(parameterNode)
         tipInTool = slicer.util.arrayFromTransformMatrix(tip)[:3, 3].copy()
         spin = collected.spin(tipInTool)
-        setTip(tip, toolTipFrame(tipInTool, spin.axisInTool), "spin")
-        text = _("Axis known to {sd:.2f}°, turned by {turn:.0f}°.").format(sd=spin.axisSdDeg, turn=spin.spinDeg)
-        return f"{text} {spin.hint}".strip()
+        setTip(tip, toolTipFrame(tipInTool, spin.axisInTool), "spin", spinText(spin))
+        return spinText(spin)
 
     def calibrateNeedleFromData(self, parameterNode):
-        """Tip of a thin needle whose sensor sits on the hub with its +Z along the shaft; tells what to verify."""
+        """Tip of a thin needle from where its sensor sits on the hub, the direction of the shaft and its length; tells what to verify."""
         from FusionRegistrationLib.NeedleCalibration import calibrateNeedleFromData
 
         self._require(parameterNode, RegistrationAction.NeedleData)
-        result = calibrateNeedleFromData((0, 0, 0), (0, 0, 1), parameterNode.calibration.lengthMm)
-        setTip(self._tipNode(parameterNode), result.needleTipToNeedle, "data")
-        return _("Tip {length:.0f} mm along the sensor's Z axis. Hold it in a divot of known place to verify.").format(
-            length=result.lengthMm
+        calibration, tip = parameterNode.calibration, self._tipNode(parameterNode)
+        axis = AXES.get(calibration.axis)
+        if axis is None:  # as spun
+            axis = slicer.util.arrayFromTransformMatrix(tip)[:3, 2]
+        hub = (calibration.hubXMm, calibration.hubYMm, calibration.hubZMm)
+        result = calibrateNeedleFromData(hub, axis, calibration.lengthMm)
+        text = _("Tip {length:.0f} mm from the hub (shaft {axis}). Hold it in a divot of known place to verify.").format(
+            length=result.lengthMm, axis=calibration.axis.label()
         )
+        setTip(tip, result.needleTipToNeedle, "data", text)
+        return text
+
+    def _checkInDivot(self, parameterNode, collected):
+        """Compares the tip with the divot that the stylus was pivoted in, or a point chosen as such."""
+        from FusionRegistrationLib.NeedleCalibration import NeedleCalibration, checkNeedleInDivot
+
+        calibration = parameterNode.calibration
+        why = whyNotCheckInDivot(parameterNode)
+        if why:
+            raise ValueError(why)
+        between = vtk.vtkMatrix4x4()
+        slicer.vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(
+            calibration.divot.GetParentTransformNode(), calibration.tool.GetParentTransformNode(), between
+        )
+        divot = slicer.util.arrayFromVTKMatrix(between) @ [*calibration.divot.GetNthControlPointPosition(0), 1.0]
+        tip = calibration.tip
+        needle = NeedleCalibration(
+            slicer.util.arrayFromTransformMatrix(tip), calibration.lengthMm, tip.GetAttribute(CALIBRATION_ATTRIBUTE) or ""
+        )
+        check = checkNeedleInDivot(needle, collected.validPoses(), divot[:3])
+        tip.SetAttribute(RESULT_ATTRIBUTE, check.message)
+        return check.message
 
     def checkProbe(self, parameterNode):
         """Is ImageToProbe of the PLUS file plausible? The result in sentences.

@@ -1,10 +1,8 @@
 """Tools in the panel of FusionRegistration: stylus and needle are calibrated, the probe is checked, the registration is verified."""
 
-import json
-
 import numpy as np
 import pytest
-from RegistrationScene import BALLS, addStylus, addTool, fill, moveTip, rotation, toRas
+from RegistrationScene import addTool, rotation
 
 TIP_IN_TOOL = np.array([4.0, -7.0, 130.0])
 
@@ -34,7 +32,8 @@ def test_stylusIsCalibratedByPivotAndSpin(panel):
         pose[:3, :3], pose[:3, 3] = turn, divot - turn @ TIP_IN_TOOL + rng.normal(0, 0.1, 3)
         slicer.util.updateTransformMatrixFromArray(tool, pose)
         panel.onStylusTimer()
-    assert panel.ui.calibrationLabel.text == "150 poses"
+    told = panel.ui.calibrationLabel.text
+    assert told.startswith("150 poses. Swing ") and "tip known to 0." in told
     panel.ui.pivotButton.click()
     tip = panel._parameterNode.calibration.tip
     assert tip.GetName() == "StylusTipToStylus" and tip.GetParentTransformNode() is tool
@@ -99,100 +98,85 @@ def test_probeCalibrationIsChecked(panel, tmp_path, matrix, usable):
         PythonQtStyle.slotErrors.clear()
 
 
-def test_registrationIsVerifiedAtAKnownPoint(panel):
-    stylus = addStylus(panel)
-    fill(panel.ui.ctPointsSelector, toRas(BALLS))
-    fill(panel.ui.referencePointsSelector, BALLS)
-    panel.ui.registerPointsButton.click()
-    known = np.array([[33.0, 20, 0], [12, 70, 0]])
-    assert not panel.ui.verifyButton.enabled
-    fill(panel.ui.knownSelector, toRas(known), ("spinous process", "iliac spine"))
-    moveTip(stylus, known[1] + [0, 0, 1.5])
-    panel.ui.stylusTipSelector.currentNode().Modified()
-    assert panel.ui.verifyButton.enabled
-    panel.ui.verifyButton.click()
-    assert "1.5" in panel.ui.verifyLabel.text
-    stored = json.loads(panel._parameterNode.verification.GetText())
-    assert stored["worstName"] == "iliac spine" and stored["passed"] and stored["independent"]
-    moveTip(stylus, known[1] + [0, 0, 4])
-    panel.ui.verifyButton.click()
-    assert not json.loads(panel._parameterNode.verification.GetText())["passed"]
-
-
-def registered(panel):
-    stylus = addStylus(panel)
-    fill(panel.ui.ctPointsSelector, toRas(BALLS))
-    fill(panel.ui.referencePointsSelector, BALLS)
-    panel.ui.registerPointsButton.click()
-    return stylus
-
-
-KNOWN = np.array([[33.0, 20, 0], [12, 70, 0], [70, 40, 0]])
-
-
-def touch(panel, stylus, index, errorMm):
-    moveTip(stylus, KNOWN[index] + [0, 0, errorMm])
-    panel.ui.stylusTipSelector.currentNode().Modified()
-    panel.ui.verifyButton.click()
-
-
-def test_severalKnownPointsAreVerifiedTogether(panel):
-    stylus = registered(panel)
-    fill(panel.ui.knownSelector, toRas(KNOWN), ("A", "B", "C"))
-    touch(panel, stylus, 0, 0.5)
-    touch(panel, stylus, 1, 3.0)
-    touch(panel, stylus, 2, 1.0)
-    result = panel.logic.verificationOf(panel._parameterNode)
-    assert dict(zip(result.names, np.round(result.errorsMm, 6))) == {"A": 0.5, "B": 3.0, "C": 1.0}
-    assert result.meanMm == pytest.approx(1.5) and result.worstName == "B" and not result.passed
-    assert "expert limit" in result.limitSource
-    assert [panel.ui.verificationTable.item(row, 0).text() for row in range(3)] == ["B", "C", "A"]
-    assert panel.ui.verificationTable.item(0, 2).text() == "△"
-    # the measured error outweighs the predicted one
-    assert panel.ui.verdictLabel.text.startswith("△") and "largest 3.0 mm at B" in panel.ui.verdictLabel.text.splitlines()[0]
-    touch(panel, stylus, 1, 0.2)  # touched again
-    result = panel.logic.verificationOf(panel._parameterNode)
-    assert result.passed and result.maxMm == pytest.approx(1.0) and len(result.names) == 3
-    panel.ui.passLimitSpin.value = 3.5
-    touch(panel, stylus, 0, 0.5)
-    assert panel.logic.verificationOf(panel._parameterNode).limitSource == "chosen by the operator"
-
-
-def test_newRegistrationForgetsTheVerification(panel):
-    stylus = registered(panel)
-    fill(panel.ui.knownSelector, toRas(KNOWN), ("A", "B", "C"))
-    touch(panel, stylus, 1, 3.0)
-    panel.ui.registerPointsButton.click()
-    assert panel.logic.verificationOf(panel._parameterNode) is None and panel.ui.verifyLabel.text == ""
-    assert panel.ui.verificationTable.rowCount == 0 and "largest" not in panel.ui.verdictLabel.text
-
-
-def test_damagedVerificationIsNamed(panel):
-    registered(panel)
-    node = panel._parameterNode.verification = addTextNode("RegistrationVerification", '{"format": "RegistrationVerification"}')
-    with pytest.raises(ValueError, match="RegistrationVerification"):
-        panel.logic.verificationOf(panel._parameterNode)
-    assert panel.ui.verdictLabel.text.startswith("△ The verification kept in RegistrationVerification can't be read")
-    node.SetText("")
-    assert "can't be read" not in panel.ui.verdictLabel.text
-
-
-def addTextNode(name, text):
+def swing(panel, tool, halfAnglesDeg, count, seed=3, divot=(20.0, 30, -10), tipInTool=TIP_IN_TOOL):
+    """Poses of a tool swung in a divot by up to the given angles about x and y of Reference."""
     import slicer
 
-    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTextNode", name)
-    node.SetText(text)
-    return node
+    random = np.random.default_rng(seed)
+    for _ in range(count):
+        turn = rotation([1, 0, 0], random.uniform(-1, 1) * halfAnglesDeg[0]) @ rotation([0, 1, 0], random.uniform(-1, 1) * halfAnglesDeg[1])
+        pose = np.eye(4)
+        pose[:3, :3], pose[:3, 3] = turn, divot - turn @ tipInTool + random.normal(0, 0.1, 3)
+        slicer.util.updateTransformMatrixFromArray(tool, pose)
+        panel.onStylusTimer()
 
 
-def test_doubtIsShownUntilConfirmed(panel):
-    registered(panel)
-    assert not panel.ui.confirmRegistrationButton.enabled and "doubt" in panel.ui.confirmRegistrationButton.toolTip
-    panel.logic.setDoubt(panel._parameterNode, ["The patient's reference jumped by 12.0 mm."])
-    assert panel.ui.verdictLabel.text.startswith("△ The patient's reference jumped")
-    assert panel.ui.confirmRegistrationButton.enabled
-    panel.ui.confirmRegistrationButton.click()
-    assert "jumped" not in panel.ui.verdictLabel.text and not panel.ui.confirmRegistrationButton.enabled
-    panel.logic.setDoubt(panel._parameterNode, ["The patient's reference jumped by 12.0 mm."])
-    panel.ui.registerPointsButton.click()  # a new registration is not in doubt
-    assert panel.logic.doubtReasons(panel._parameterNode) == ()
+def test_swingSaysWhatIsMissingWhileCollecting(panel):
+    tool = addTool(panel, panel.ui.toolSelector)
+    panel.ui.pivotButton.click()
+    swing(panel, tool, (0, 0), 9)
+    assert panel.ui.calibrationLabel.text == "9 poses"
+    swing(panel, tool, (0, 0), 31)
+    assert "not turned" in panel.ui.calibrationLabel.text
+    swing(panel, tool, (30, 3), 160)  # to and fro only
+    assert "in all directions" in panel.ui.calibrationLabel.text
+    swing(panel, tool, (30, 30), 400)
+    assert "in all directions" not in panel.ui.calibrationLabel.text and "tip known to 0." in panel.ui.calibrationLabel.text
+
+
+def addNeedle(panel, lengthMm=120.0):
+    """A needle whose sensor sits 5 mm beside the hub, its shaft along -Y of the sensor; returns its node and its true tip."""
+    import slicer
+
+    needle = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "NeedleToReference")
+    panel.ui.toolSelector.setCurrentNode(needle)
+    panel.ui.tipSelector.setCurrentNode(None)
+    panel.ui.needleLengthSpin.value = lengthMm
+    panel.ui.axisCombo.setCurrentText("-Y")
+    panel.ui.hubXSpin.value, panel.ui.hubYSpin.value, panel.ui.hubZSpin.value = 5, -8, 0
+    return needle, np.array([5.0, -8 - 120, 0])
+
+
+def test_needleFromHubAndAxisIsVerifiedInTheStylusDivot(panel):
+    import slicer
+
+    assert not panel.ui.divotButton.enabled and "Calibrate the tip first" in panel.ui.divotButton.toolTip
+    stylus = addTool(panel, panel.ui.toolSelector)
+    panel.ui.pivotButton.click()
+    swing(panel, stylus, (30, 30), 200)
+    panel.ui.pivotButton.click()
+    divot = panel._parameterNode.calibration.divot
+    np.testing.assert_allclose(divot.GetNthControlPointPosition(0), [20, 30, -10], atol=0.1)
+
+    needle, trueTip = addNeedle(panel)
+    panel.ui.needleDataButton.click()
+    tip = panel._parameterNode.calibration.tip
+    matrix = slicer.util.arrayFromTransformMatrix(tip)
+    np.testing.assert_allclose(matrix[:3, 3], trueTip, atol=1e-9)
+    np.testing.assert_allclose(matrix[:3, 2], [0, -1, 0], atol=1e-9)
+    panel.ui.divotButton.click()
+    swing(panel, needle, (1, 1), 40, tipInTool=trueTip)
+    panel.ui.divotButton.click()
+    assert "0.1 mm from the divot" in panel.ui.calibrationLabel.text or "0.2 mm from the divot" in panel.ui.calibrationLabel.text
+
+    # the needle is 4 mm shorter than its pack says: found, with the cause
+    panel.ui.divotButton.click()
+    swing(panel, needle, (1, 1), 40, tipInTool=trueTip + np.array([0, 4, 0]))
+    panel.ui.divotButton.click()
+    assert "4.0 mm longer than it is" in panel.ui.calibrationLabel.text
+    assert panel.logic.calibrationText(panel._parameterNode) == panel.ui.calibrationLabel.text
+
+
+def test_needleAlongTheSpunAxis(panel):
+    import slicer
+
+    tool = addTool(panel, panel.ui.toolSelector)
+    tip = panel.ui.tipSelector.addNode()
+    spun = np.eye(4)
+    spun[:3, 0], spun[:3, 1], spun[:3, 2] = [0, 0.6, 0.8], [1, 0, 0], [0, 0.8, -0.6]
+    slicer.util.updateTransformMatrixFromArray(tip, spun)
+    tip.SetAndObserveTransformNodeID(tool.GetID())
+    panel.ui.axisCombo.setCurrentText("as spun")
+    panel.ui.needleLengthSpin.value = 100
+    panel.ui.needleDataButton.click()
+    np.testing.assert_allclose(slicer.util.arrayFromTransformMatrix(tip)[:3, 3], [0, 80, -60], atol=1e-9)
