@@ -5,6 +5,7 @@ import time
 import slicer
 import vtk
 from FusionRegistrationPanel.FusionRegistrationLogic import FusionRegistrationLogic
+from FusionRegistrationPanel.FusionRegistrationParameterNode import FLE_AXES
 from FusionRegistrationPanel.FusionRegistrationParameterNode import FusionRegistrationParameterNode as FusionRegistrationParameterNode
 from FusionRegistrationPanel.RegistrationRules import RegistrationAction, whyNoErrorMap, whyNotCheckInDivot
 from FusionRegistrationPanel.RegistrationVerdict import markerDoubts
@@ -78,7 +79,9 @@ class FusionRegistrationWidget(ModulePanel):
         self.ui.spinButton.connect("toggled(bool)", lambda checked: self.onCalibrate(checked, CollectionKind.Spin))
         self.ui.divotButton.connect("toggled(bool)", lambda checked: self.onCalibrate(checked, CollectionKind.Divot))
         self.ui.scanButton.connect("toggled(bool)", self.onScan)
-        self._toolTips = {widget: widget.toolTip for widget in (*self._collecting, self.ui.scanButton, self.ui.errorMapCheck)}
+        self._toolTips = {
+            widget: widget.toolTip for widget in (*self._collecting, self.ui.scanButton, self.ui.errorMapCheck, self.ui.fleRatioSpin)
+        }
         self._stylusTimer = qt.QTimer()
         self._stylusTimer.setInterval(STYLUS_INTERVAL_MS)
         self._stylusTimer.connect("timeout()", self.onStylusTimer)
@@ -130,6 +133,7 @@ class FusionRegistrationWidget(ModulePanel):
         self.ui.markersLabel.text = markerDoubts(node.ctPoints) if node is not None else ""
         self._explain(self.ui.scanButton, lambda: "" if scanning else self.logic.whyNot(node, RegistrationAction.ScanBone))
         self._explain(self.ui.errorMapCheck, lambda: whyNoErrorMap(node))
+        self._explain(self.ui.fleRatioSpin, lambda: "" if node.fle.direction in FLE_AXES else _("Choose a direction first."))
         # collecting may start before the tool is in view, but not without one
         for button, whyNot in self._collecting.items():
             self._explain(button, whyNot)

@@ -13,7 +13,13 @@ from FusionRegistrationLib.OutlierTest import leaveOneOut, robustInliers
 from FusionRegistrationLib.PairedPointSolver import solveRigid, solveRigidAnisotropic
 from FusionRegistrationLib.PointSetGeometry import PointSetError, asPoints, describePointSet, nameList
 from FusionRegistrationLib.RigidTransform import FloatArray, transformPoints
-from FusionRegistrationLib.TargetRegistrationError import TargetError, TwistUncertainty, predictTargetErrors, predictTwistUncertainty
+from FusionRegistrationLib.TargetRegistrationError import (
+    TargetError,
+    TwistUncertainty,
+    predictTargetErrors,
+    predictTwistUncertainty,
+    unitAxis,
+)
 
 FORMAT_VERSION = 1
 
@@ -24,6 +30,7 @@ class RigidFit:
 
     :ivar fromToTo: 4x4, ``pTo = fromToTo @ pFrom``.
     :ivar pointNames: name of each point, in the order of the input.
+    :ivar longAxisTo: unit vector of the to-frame along which the FLE was said to be larger; None where nothing was said.
     :ivar used: which points carry the transform; the others were left out by the robust option.
     :ivar residualVectorsMm: measured minus mapped (N, 3).
     :ivar residualsMm: their lengths (N,).
@@ -49,6 +56,7 @@ class RigidFit:
     toCovariances: FloatArray | None
     knownFleMm: float | None
     isotropicFle: bool
+    longAxisTo: FloatArray | None
     residualVectorsMm: FloatArray
     residualsMm: FloatArray
     freMm: float
@@ -73,6 +81,7 @@ class RigidFit:
             information,
             shapeKnown=self.isotropicFle or self.fromCovariances is not None or self.toCovariances is not None,
             knownFleMm=self.knownFleMm,
+            longAxisTo=self.longAxisTo,
         )
 
     def targetErrorAt(self, pointTo: npt.ArrayLike) -> TargetError:
@@ -109,9 +118,9 @@ class RigidFit:
             raise ValueError(f"The stored fit has version {content.get('version')!r}; this program reads version {FORMAT_VERSION}.")
         values: dict[str, Any] = {}
         for field in dataclasses.fields(RigidFit):
-            if field.name not in content:
+            if field.name not in content and field.name not in _LATER_FIELDS:
                 raise ValueError(f"The stored fit lacks its field '{field.name}'.")
-            value = content[field.name]
+            value: Any = content.get(field.name)
             if field.name == "predictedTre":
                 value = {name: TargetError(tuple(e["pointTo"]), e["rmsMm"], e["meanMm"], e["p95Mm"]) for name, e in value.items()}
             elif field.name == "used":
@@ -126,8 +135,11 @@ class RigidFit:
         return RigidFit(**values)
 
 
+_LATER_FIELDS = frozenset(["longAxisTo"])
+"""Fields that fits stored before they existed lack; None then."""
 _ARRAY_FIELDS = frozenset(
     [
+        "longAxisTo",
         "fromToTo",
         "fromPoints",
         "toPoints",
@@ -154,6 +166,7 @@ def fitRigid(
     fromCovariances: npt.ArrayLike | None = None,
     toCovariances: npt.ArrayLike | None = None,
     isotropicFle: bool = False,
+    longAxisTo: npt.ArrayLike | None = None,
     knownFleMm: float | None = None,
     robust: bool = False,
 ) -> RigidFit:
@@ -167,6 +180,8 @@ def fitRigid(
         ``toCovariances``; the transform is then the most likely one under it.
     :param isotropicFle: take the FLE as equal in all directions when predicting the TRE. Only if that is known: by default
         elongated shapes are considered too, which is what keeps the 95 % bound at 95 %.
+    :param longAxisTo: direction of the to-frame along which the FLE is larger, e.g. the depth of a tracker that looks at the back from
+        above; by how much needn't be known. The fit is the same, the predicted TRE is honest also where points on a flat layout can't tell.
     :param knownFleMm: RMS FLE (mm) of a point of unit weight if known from elsewhere; by default it is estimated from the residuals.
     :param robust: leave points out that contradict the rest (at most half of them); which ones is told in ``outliers``.
     :raises PointSetError: fewer than 3 pairs, NaN, unequal numbers, collinear or nearly collinear points; with singular values.
@@ -178,6 +193,9 @@ def fitRigid(
     labels = tuple(str(n) for n in names) if names is not None else tuple(f"{i + 1}" for i in range(count))
     if len(labels) != count:
         raise PointSetError(f"{len(labels)} names were given for {count} points.")
+    if longAxisTo is not None and (isotropicFle or fromCovariances is not None or toCovariances is not None):
+        raise ValueError("Say how the localisation error is shaped in one way only: even, by covariances, or by its long axis.")
+    longAxis = None if longAxisTo is None else unitAxis(longAxisTo)
     w = _checkedWeights(weights, count)
     fromCov, toCov = _checkedCovariances(fromCovariances, count, "from"), _checkedCovariances(toCovariances, count, "to")
     if w is not None and (fromCov is not None or toCov is not None):
@@ -210,6 +228,7 @@ def fitRigid(
         information,
         shapeKnown=isotropicFle or fromCov is not None or toCov is not None,
         knownFleMm=knownFleMm,
+        longAxisTo=longAxis,
     )
     return RigidFit(
         fromToTo=fromToTo,
@@ -222,6 +241,7 @@ def fitRigid(
         toCovariances=toCov,
         knownFleMm=None if knownFleMm is None else float(knownFleMm),
         isotropicFle=isotropicFle,
+        longAxisTo=longAxis,
         residualVectorsMm=residuals,
         residualsMm=lengths,
         freMm=float(np.sqrt((lengths[used] ** 2).mean())),

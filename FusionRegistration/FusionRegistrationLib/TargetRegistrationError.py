@@ -33,6 +33,13 @@ ACROSS_WEIGHT = 2.8
 freedom) and it is what tilts the registration at depth. Chosen so that the bound covers 93-97 % for isotropic FLE and for FLE of 1 : 2 and
 1 : 3 in a random direction (bench_fiducials.py); with the worst case, 1 : 3 exactly across a flat layout and not given, it covers less."""
 
+AXIS_ELONGATION = (1.0, 10.0)
+"""Range of that ratio when the direction of the larger error is known but its size isn't: from none to far above the 2-4 of optical
+trackers, evenly in the logarithm. With it the bound covers 93-97 % for 1 : 3 across a flat layout too; for 1 : 2, and where the error is
+even after all, it is wider than it need be (bench_fiducials.py)."""
+AXIS_SIGMA_DEG = 6.0
+"""How well such a direction is known, standard deviation about each axis across it: it is named by the patient's axes, not measured."""
+
 _CHUNK = 256
 
 
@@ -98,6 +105,7 @@ def predictTwistUncertainty(
     *,
     shapeKnown: bool,
     knownFleMm: float | None = None,
+    longAxisTo: npt.ArrayLike | None = None,
 ) -> TwistUncertainty:
     """Predictive distribution of the twist error of a weighted least-squares fit.
 
@@ -105,6 +113,8 @@ def predictTwistUncertainty(
     :param residuals: measured minus mapped (N, 3), mm.
     :param information: inverse of each point's *relative* error covariance (N, 3, 3); the scale is estimated.
     :param shapeKnown: True when ``information`` is known to describe the shape of the FLE; False integrates over shapes.
+    :param longAxisTo: direction (3,) of the to-frame along which the FLE is larger, by how much isn't known: integrates over elongations
+        along it alone. Without effect where the shape is known.
     :param knownFleMm: RMS length of the FLE of a point of unit information, if known from elsewhere; else estimated from the residuals.
     """
     count = len(mappedPoints)
@@ -116,7 +126,10 @@ def predictTwistUncertainty(
     estimator = np.linalg.solve(r[:6], q[:, :6].T)
     space = q[:, 6:]
     rho = space.T @ (whitening @ residuals[..., None]).reshape(-1)
-    shapes, axes = _isotropicShape() if shapeKnown else _fleShapes()
+    if shapeKnown:
+        shapes, axes = _isotropicShape()
+    else:
+        shapes, axes = _fleShapes() if longAxisTo is None else _shapesAlong(unitAxis(longAxisTo))
     spaceBlocks, estimatorBlocks = space.reshape(count, 3, degrees), estimator.reshape(6, count, 3)
     residualCov = np.einsum("nai,sab,nbj->sij", spaceBlocks, shapes, spaceBlocks, optimize=True)
     crossCov = np.einsum("pna,sab,nbj->spj", estimatorBlocks, shapes, spaceBlocks, optimize=True)
@@ -134,7 +147,9 @@ def predictTwistUncertainty(
         scale = np.full(len(shapes), knownFleMm**2 / 3.0)
         logWeight = -0.5 * logDet - 0.5 * squares / max(knownFleMm**2 / 3.0, 1e-300)
     shapeWeights = _normalised(logWeight)
-    cautiousWeights = _normalised(logWeight + np.log(_acrossLayout(mappedPoints, axes)))
+    # A known direction needs no caution about it.
+    across = np.zeros(len(shapes)) if longAxisTo is not None else np.log(_acrossLayout(mappedPoints, axes))
+    cautiousWeights = _normalised(logWeight + across)
     means = crossCov @ solved[:, :, 6:]
     conditional = twistCov - crossCov @ solved[:, :, :6]
     values, vectors = np.linalg.eigh(conditional)
@@ -191,6 +206,29 @@ def _isotropicShape() -> tuple[FloatArray, FloatArray]:
     return np.eye(3)[None], np.zeros((1, 3))
 
 
+def unitAxis(direction: npt.ArrayLike) -> FloatArray:
+    """A direction (3,) as unit vector.
+
+    :raises ValueError: not three finite numbers, or of no length.
+    """
+    axis = np.asarray(direction, float).reshape(-1)
+    length = float(np.linalg.norm(axis))
+    if axis.shape != (3,) or not np.isfinite(length) or length < 1e-9:
+        raise ValueError("The direction of the larger localisation error must be a vector of three numbers and non-zero length.")
+    result: FloatArray = axis / length
+    return result
+
+
+def _shapesAlong(axis: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """FLE covariances of trace 3 elongated near one axis, and the axis of each; the ratios cover their range evenly."""
+    random = np.random.default_rng(20232)
+    steps = (random.permutation(SHAPE_COUNT) + 0.5) / SHAPE_COUNT
+    ratios = AXIS_ELONGATION[0] * (AXIS_ELONGATION[1] / AXIS_ELONGATION[0]) ** steps
+    axes = axis + np.tan(np.radians(AXIS_SIGMA_DEG)) * random.normal(size=(SHAPE_COUNT, 3))
+    axes /= np.linalg.norm(axes, axis=1, keepdims=True)
+    return _elongated(axes, ratios), axes
+
+
 @functools.lru_cache(maxsize=1)
 def _fleShapes() -> tuple[FloatArray, FloatArray]:
     """Fixed set of FLE covariances of trace 3 and their long axes (zero for isotropic ones, which stand there several times)."""
@@ -200,9 +238,14 @@ def _fleShapes() -> tuple[FloatArray, FloatArray]:
     ratios = np.exp(random.uniform(np.log(ELONGATION[0]), np.log(ELONGATION[1]), SHAPE_COUNT))
     isotropic = int(ISOTROPIC_SHARE * SHAPE_COUNT)
     axes[:isotropic] = 0.0
+    return _elongated(axes, ratios), axes
+
+
+def _elongated(axes: FloatArray, ratios: FloatArray) -> FloatArray:
+    """Covariances (n, 3, 3) of trace 3 with standard deviations ``ratios`` times as large along ``axes`` (n, 3); no axis: isotropic."""
     shapes = np.eye(3) + (ratios**2 - 1.0)[:, None, None] * axes[:, :, None] * axes[:, None, :]
-    shapes *= 3.0 / np.trace(shapes, axis1=1, axis2=2)[:, None, None]
-    return shapes, axes
+    result: FloatArray = shapes * (3.0 / np.trace(shapes, axis1=1, axis2=2))[:, None, None]
+    return result
 
 
 @functools.lru_cache(maxsize=16)

@@ -30,6 +30,37 @@ class MatchingPack:
     robust: bool = False
 
 
+class FleDirection(enum.Enum):
+    """Direction along which points are located less well. Members are stored by name in scenes: never rename one."""
+
+    Unknown = "unknown"
+    Even = "even"
+    FrontBack = "frontBack"
+    LeftRight = "leftRight"
+    HeadFeet = "headFeet"
+
+    def label(self):
+        return {
+            FleDirection.Unknown: _("not known"),
+            FleDirection.Even: _("the same in all directions"),
+            FleDirection.FrontBack: _("front to back"),
+            FleDirection.LeftRight: _("left to right"),
+            FleDirection.HeadFeet: _("head to feet"),
+        }[self]
+
+
+FLE_AXES = {FleDirection.LeftRight: (1.0, 0.0, 0.0), FleDirection.FrontBack: (0.0, 1.0, 0.0), FleDirection.HeadFeet: (0.0, 0.0, 1.0)}
+"""In RAS."""
+
+
+@parameterPack
+class FlePack:
+    """What is known of the localisation error of a point: `ratio` tells how much larger it is along `direction`; 1: not known."""
+
+    direction: FleDirection = FleDirection.Unknown
+    ratio: Annotated[float, WithinRange(1, 10)] = 1.0
+
+
 @parameterPack
 class ProbePack:
     """The ultrasound picture: a linear array fills it; the lines of a curved one meet in the apex (pixels)."""
@@ -112,6 +143,7 @@ class FusionRegistrationParameterNode:
     ctPoints: points in the CT (RAS)
     referencePoints: points on the patient, in the frame of the patient sensor (Reference)
     stylusTip: StylusTipToStylus, below referenceToRas in the transform tree
+    fle: how the error of locating a point is shaped
     matching: how the points are paired (tolerance in mm)
     residuals: arrows that show the residuals in 3D
     showErrorMap: whether the bone surface is coloured by the predicted error
@@ -135,6 +167,7 @@ class FusionRegistrationParameterNode:
     referencePoints: vtkMRMLMarkupsFiducialNode
     stylusTip: vtkMRMLLinearTransformNode
     matching: MatchingPack
+    fle: FlePack
     residuals: ResidualPack
     showErrorMap: bool = False
     surface: SurfacePack

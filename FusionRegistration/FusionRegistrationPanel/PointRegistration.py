@@ -3,8 +3,19 @@
 import numpy as np
 import slicer
 
+from .FusionRegistrationParameterNode import FLE_AXES, FleDirection
 from .RegistrationRules import RegistrationAction
 from .VolumeFrame import ijkToRasOf
+
+
+def localisationError(fle):
+    """Arguments of `fitRigid` that say what a FlePack knows of the localisation error."""
+    axis = FLE_AXES.get(fle.direction)
+    if axis is None:
+        return {"isotropicFle": fle.direction is FleDirection.Even}
+    if fle.ratio <= 1.0:
+        return {"longAxisTo": axis}
+    return {"toCovariances": np.eye(3) + (fle.ratio**2 - 1.0) * np.outer(axis, axis)}
 
 
 class PointRegistration:
@@ -31,7 +42,14 @@ class PointRegistration:
                 raise ValueError(match.message)
             pairs = np.array(match.pairs)
             reference, ctPoints, names = reference[pairs[:, 0]], ctPoints[pairs[:, 1]], [names[index] for index in pairs[:, 1]]
-        fit = fitRigid(reference, ctPoints, targets=self.targetsOf(parameterNode), names=names, robust=parameterNode.matching.robust)
+        fit = fitRigid(
+            reference,
+            ctPoints,
+            targets=self.targetsOf(parameterNode),
+            names=names,
+            robust=parameterNode.matching.robust,
+            **localisationError(parameterNode.fle),
+        )
         self._accept(parameterNode, fit)
         return fit
 
