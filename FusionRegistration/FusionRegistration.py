@@ -60,6 +60,7 @@ class FusionRegistrationWidget(ModulePanel):
             RegistrationAction.RegisterPoints: self.ui.registerPointsButton,
             RegistrationAction.ExtractBone: self.ui.extractBoneButton,
             RegistrationAction.RegisterSurface: self.ui.registerSurfaceButton,
+            RegistrationAction.RegisterJointly: self.ui.registerJointlyButton,
             RegistrationAction.AcceptScan: self.ui.acceptScanButton,
             RegistrationAction.NeedleData: self.ui.needleDataButton,
             RegistrationAction.CheckProbe: self.ui.checkProbeButton,
@@ -175,6 +176,7 @@ class FusionRegistrationWidget(ModulePanel):
             for name, errorMm in sorted(zip(verification.names, verification.errorsMm), key=lambda item: -item[1]):
                 rows.append((name, f"{errorMm:.1f} mm", "✓" if errorMm <= limitMm else "△"))
         fillTable(self.ui.verificationTable, rows)
+        self.ui.verificationTable.resizeColumnsToContents()
         self.ui.verificationTable.visible = bool(rows)
 
     def showPoints(self, caller=None, event=None):
@@ -221,6 +223,8 @@ class FusionRegistrationWidget(ModulePanel):
             self._stylusTimer.start()
         if action in (RegistrationAction.MeasureAgain, RegistrationAction.UndoPoint):
             self.ui.collectLabel.text = self.logic.pointMessage
+        elif action is RegistrationAction.RegisterJointly:
+            self.ui.scanLabel.text = result.disagreement.message
         for warning in getattr(result, "warnings", ()):
             slicer.util.showStatusMessage(warning, 8000)
 

@@ -6,6 +6,7 @@ import pathlib
 from slicer.i18n import tr as _
 
 from .DoubtRecord import readDoubt
+from .RegistrationVerdict import isMarkerFit
 
 MIN_POINTS = 3
 
@@ -21,6 +22,7 @@ class RegistrationAction(enum.Enum):
     RegisterPoints = "registerPoints"
     ExtractBone = "extractBone"
     RegisterSurface = "registerSurface"
+    RegisterJointly = "registerJointly"
     ScanBone = "startScanning"
     AcceptScan = "acceptScan"
     NeedleData = "calibrateNeedleFromData"
@@ -38,6 +40,7 @@ def whyNot(parameterNode, action, stylusIsLive):
         RegistrationAction.UndoPoint: _whyNotUndo,
         RegistrationAction.RegisterPoints: _whyNotRegisterPoints,
         RegistrationAction.RegisterSurface: _whyNotRegisterSurface,
+        RegistrationAction.RegisterJointly: _whyNotRegisterJointly,
         RegistrationAction.ScanBone: _whyNotScan,
         RegistrationAction.AcceptScan: lambda parameterNode: "",
         RegistrationAction.NeedleData: _whyNoTool,
@@ -94,6 +97,11 @@ def _whyNotRegisterSurface(parameterNode):
     ):
         return _("Choose scanned bone first: record a sweep over the back.")
     return _whyNoCt(parameterNode)
+
+
+def _whyNotRegisterJointly(parameterNode):
+    why = _whyNotRegisterSurface(parameterNode)
+    return why or ("" if isMarkerFit(parameterNode.fit) else _("Register by points or by plate first."))
 
 
 def _whyNotScan(parameterNode):

@@ -50,6 +50,11 @@ def readFit(textNode):
         raise ValueError(f"The registration kept in {textNode.GetName()} can't be read: {error}") from error
 
 
+def isMarkerFit(textNode):
+    """Whether the fit kept is one of paired points; by how `writeFit` begins, because a fit of bone holds thousands of points."""
+    return textNode is not None and (textNode.GetText() or "").startswith('{"kind": "RigidFit"')
+
+
 def writeFit(textNode, fit):
     textNode.SetText(json.dumps({"kind": type(fit).__name__, "fit": fit.toDict()}))
 

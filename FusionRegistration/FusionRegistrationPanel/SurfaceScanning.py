@@ -76,6 +76,22 @@ class SurfaceScanning:
         self._accept(parameterNode, fit)
         return fit
 
+    def registerJointly(self, parameterNode):
+        """Fit the scanned bone and the markers of the present registration together, each by its uncertainty; returns the JointFit.
+
+        The fit is kept also where the two contradict each other, and shown as doubtful with how far they are apart.
+
+        :raises ValueError: too little bone, or no registration by points or plate
+        """
+        from FusionRegistrationLib.JointRegistration import markerPrior, registerJointly
+
+        self._require(parameterNode, RegistrationAction.RegisterJointly)
+        points = bonePointsOfPolyData(parameterNode.surface.bonePoints.GetPolyData())
+        prior = markerPrior(readFit(parameterNode.fit))
+        joint = registerJointly(points, self._boneSurfaceOf(parameterNode), prior, targetsRas=self.targetsOf(parameterNode))
+        self._accept(parameterNode, joint.fit)
+        return joint
+
     def startScanning(self, parameterNode):
         """Begin to collect bone from the streamed ultrasound; feed `scanFrame` from a timer."""
         self._require(parameterNode, RegistrationAction.ScanBone)
