@@ -56,9 +56,16 @@ class CaseReviewing:
 
     def caseFolder(self, parameterNode):
         """Folder of the case: the one in the parameter node, else, where that is gone, the one the scene was loaded from; or None."""
-        url = slicer.mrmlScene.GetURL()  # it stays when a scene is closed, so it comes last
+        # The address stays when a scene is closed: only that of a scene that was loaded says where its case is.
+        url = slicer.mrmlScene.GetURL() if self._isSaved() else ""
         candidates = [parameterNode.caseFolder, *([pathlib.Path(url).parent] if url else [])]
         return next((folder for folder in candidates if folder != pathlib.Path() and (folder / "case.json").is_file()), None)
+
+    def _isSaved(self):
+        try:
+            return isSavedProcedure(slicer.mrmlScene, self._logic.procedureId)
+        except ValueError:
+            return False  # documents that can't be read; starting the review says so
 
     def sources(self, parameterNode):
         """ReviewSources: the sequences of the scene first, then the raw recordings of the case, newest first."""

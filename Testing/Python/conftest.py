@@ -105,3 +105,37 @@ def plannedPanel(planPanel):
     """The same, with paths planned to L4-L5 from the left."""
     planPanel.ui.planButton.click()
     return planPanel
+
+
+@pytest.fixture
+def streamed(panels, tmp_path):
+    """StreamedInsertion in the panel of IntradiscalNav."""
+    import numpy as np
+    import slicer
+    from StreamedInsertion import ENTRY, TARGET, StreamedInsertion, register
+
+    from IntradiscalNavLib.Streaming.OpenIGTLinkServer import OpenIGTLinkServer
+
+    with OpenIGTLinkServer(port=0) as server:
+        panel = panels.openPanel("IntradiscalNav")
+        case = tmp_path / "case"
+        panel.ui.caseFolderEdit.currentPath = str(case)
+        panel.ui.portSpin.value = server.port
+        made = StreamedInsertion(panels, panel, server, case)
+        slicer.util.addVolumeFromArray(np.zeros((6, 8, 10), np.int16), name="PlanningCt")
+        register(panel.logic)
+        line = panel.ui.pathSelector.addNode()
+        slicer.util.updateMarkupsControlPointsFromArray(line, np.array([ENTRY, TARGET]))
+        panel.logic.setCalibrations({"NeedleTipToNeedle": np.eye(4), "ImageToProbe": np.diag([0.5, 0.5, 0.5, 1.0])})
+        panel.ui.connectButton.click()
+        assert server.waitForClient(10.0)
+
+        def arrived():
+            made.sendPose(-20.0)
+            made.sendImage()
+            return panel.logic.connection.stream.node("NeedleToReference") is not None
+
+        made.until(arrived, "the first pose")
+        made.sentImages.clear()
+        yield made
+        panel.logic.close()
