@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from TranslatedText.Translation import tr as _
+
 FloatArray = npt.NDArray[np.float64]
 
 MINIMUM_POINTS = 60
@@ -48,18 +50,22 @@ class BonePoints:
     def __post_init__(self) -> None:
         count = len(self.pointsReference)
         if self.pointsReference.shape != (count, 3):
-            raise ValueError(f"Bone points must have shape (n, 3), not {self.pointsReference.shape}.")
+            raise ValueError(_("Bone points must have shape (n, 3), not {shape}.").format(shape=self.pointsReference.shape))
         if not np.isfinite(self.pointsReference).all():
-            raise ValueError("Bone points hold NaN or infinite coordinates: a frame without a valid pose was not left out.")
+            raise ValueError(_("Bone points hold NaN or infinite coordinates: a frame without a valid pose was not left out."))
         if self.beamOffsetsMm is not None and self.beamOffsetsMm.shape != (count, 3):
-            raise ValueError("Every bone point needs its beam offset (n, 3).")
+            raise ValueError(_("Every bone point needs its beam offset (n, 3)."))
         if self.elevations is not None and self.elevations.shape != (count, 3):
-            raise ValueError("Every bone point needs the normal of its image plane (n, 3).")
+            raise ValueError(_("Every bone point needs the normal of its image plane (n, 3)."))
         for name, values in (("frame number", self.frames), ("confidence", self.confidence)):
             if values is not None and len(values) != count:
-                raise ValueError(f"Every bone point needs its {name}: {len(values)} given for {count} points.")
+                raise ValueError(
+                    _("Every bone point needs its {name}: {count} given for {total} points.").format(
+                        name=name, count=len(values), total=count
+                    )
+                )
         if self.confidence is not None and not (np.isfinite(self.confidence).all() and (self.confidence > 0).all()):
-            raise ValueError("The confidence of a bone point must be a positive number.")
+            raise ValueError(_("The confidence of a bone point must be a positive number."))
 
     def __len__(self) -> int:
         return len(self.pointsReference)
@@ -114,20 +120,25 @@ def checkSweep(points: BonePoints) -> None:
     """
     if len(points) < MINIMUM_POINTS:
         raise NoBoneError(
-            f"Only {len(points)} bone points in the sweep, at least {MINIMUM_POINTS} are needed: scan over the laminae and spinous "
-            "processes, check depth, gain and probe contact."
+            _(
+                "Only {count} bone points in the sweep, at least {minimumPoints} are needed: scan over the laminae and spinous "
+                "processes, check depth, gain and probe contact."
+            ).format(count=len(points), minimumPoints=MINIMUM_POINTS)
         )
     if points.frames is not None and points.frameCount < MINIMUM_FRAMES:
         raise SweepTooSmallError(
-            f"The sweep has bone in {points.frameCount} frame(s), at least {MINIMUM_FRAMES} are needed: "
-            "sweep along the spine over two levels or more."
+            _(
+                "The sweep has bone in {frameCount} frame(s), at least {minimumFrames} are needed: "
+                "sweep along the spine over two levels or more."
+            ).format(frameCount=points.frameCount, minimumFrames=MINIMUM_FRAMES)
         )
     centred = points.pointsReference - points.pointsReference.mean(axis=0)
     spread = np.sqrt(np.maximum(np.linalg.eigvalsh(centred.T @ centred / len(points))[::-1], 0.0))
     if spread[0] * np.sqrt(12.0) < MINIMUM_EXTENT_MM or spread[1] * np.sqrt(12.0) < MINIMUM_EXTENT_MM:
         raise SweepTooSmallError(
-            f"The bone points span only {spread[0] * np.sqrt(12.0):.0f} x {spread[1] * np.sqrt(12.0):.0f} mm: "
-            "sweep along the spine over two levels or more."
+            _("The bone points span only {spread:.0f} x {spread2:.0f} mm: sweep along the spine over two levels or more.").format(
+                spread=spread[0] * np.sqrt(12.0), spread2=spread[1] * np.sqrt(12.0)
+            )
         )
     if points.frames is not None and points.beamOffsetsMm is not None and spread[2] < 0.3:
-        raise SweepTooSmallError("All bone points lie in one plane, as from a probe held still: sweep along the spine.")
+        raise SweepTooSmallError(_("All bone points lie in one plane, as from a probe held still: sweep along the spine."))

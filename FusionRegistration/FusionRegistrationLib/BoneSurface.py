@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from FusionRegistrationLib.SignedDistanceTable import SignedDistanceTable, buildSignedDistanceTable
+from TranslatedText.Translation import tr as _
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -56,7 +57,7 @@ class BoneSurface:
 
     def prepare(self) -> BoneSurface:
         """Build the tables now (about half a second), so that the first fit isn't slowed by it; returns the surface."""
-        _ = self.coarseTable, self.table.curvature
+        _unused = self.coarseTable, self.table.curvature
         return self
 
     @property
@@ -74,7 +75,7 @@ class BoneSurface:
         """
         mine = self.pointLabels == label
         if not mine.any():
-            raise ValueError(f"The bone surface has no points of vertebra label {label}: check the segmentation.")
+            raise ValueError(_("The bone surface has no points of vertebra label {label}: check the segmentation.").format(label=label))
         vertebrae = tuple(vertebra for vertebra in self.vertebrae if vertebra.label == label)
         return dataclasses.replace(
             self,

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from FusionRegistrationLib.BoneSurface import BoneSurface, SurfaceVertebra
 from FusionRegistrationLib.SpineRegion import SpineRegion, findSpineRegion
 from FusionRegistrationLib.VisibleSurface import RasGrid, SurfacePoints, gridOver, resample, seenFromBehind, surfacePoints
+from TranslatedText.Translation import tr as _
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -58,8 +59,9 @@ def extractPosteriorBoneSurface(
     region = findSpineRegion(volume, ijkToRas, chosen.thresholdHu)
     if region is None:
         raise NoBoneSurfaceError(
-            f"No spine was found in the CT (bone above {chosen.thresholdHu:.0f} HU inside the body): "
-            "check that it is a CT in Hounsfield units."
+            _(
+                "No spine was found in the CT (bone above {thresholdHu:.0f} HU inside the body): check that it is a CT in Hounsfield units."
+            ).format(thresholdHu=chosen.thresholdHu)
         )
     grid = gridOver(region.lowerRas, region.upperRas, chosen.spacingMm)
     field = resample(volume, ijkToRas, grid, 1, -1000.0).astype(np.float32)
@@ -71,8 +73,10 @@ def extractPosteriorBoneSurface(
     surface = _withoutMetal(surface, field, grid, chosen, warnings)
     if len(surface.pointsRas) < MINIMUM_SURFACE_POINTS:
         raise NoBoneSurfaceError(
-            f"The CT shows only {len(surface.pointsRas)} points of posterior bone surface: "
-            f"check the threshold ({chosen.thresholdHu:.0f} HU) and that the CT covers the lumbar spine."
+            _(
+                "The CT shows only {count} points of posterior bone surface: "
+                "check the threshold ({thresholdHu:.0f} HU) and that the CT covers the lumbar spine."
+            ).format(count=len(surface.pointsRas), thresholdHu=chosen.thresholdHu)
         )
     labels = np.zeros(len(surface.pointsRas), np.int16)
     return BoneSurface(surface.pointsRas, surface.normalsRas, labels, (), region.axisRas, tuple(warnings), chosen.tableSpacingMm)
@@ -101,7 +105,7 @@ def extractPosteriorBoneSurfaceFromLabels(
     if vertebraNames is not None:
         present = np.array([label for label in present if int(label) in vertebraNames], int)
     if len(present) == 0:
-        raise NoBoneSurfaceError("The segmentation holds none of the vertebrae asked for: check the label numbers.")
+        raise NoBoneSurfaceError(_("The segmentation holds none of the vertebrae asked for: check the label numbers."))
     boxes = find_objects(volume.astype(np.int32))
     lower, upper = np.full(3, np.inf), np.full(3, -np.inf)
     vertebrae = []
@@ -126,7 +130,9 @@ def extractPosteriorBoneSurfaceFromLabels(
     field = resample(smooth, crop[1], grid, 1, 0.0).astype(np.float32)
     surface = surfacePoints(field, seenFromBehind(field >= 0.5), grid, 0.5)
     if len(surface.pointsRas) < MINIMUM_SURFACE_POINTS:
-        raise NoBoneSurfaceError(f"The segmentation shows only {len(surface.pointsRas)} points of posterior bone surface.")
+        raise NoBoneSurfaceError(
+            _("The segmentation shows only {count} points of posterior bone surface.").format(count=len(surface.pointsRas))
+        )
     pointLabels = _labelsAt(volume, matrix, surface, present)
     axis = _axisThrough(np.array([vertebra.centreRas for vertebra in vertebrae]), lower, upper)
     return BoneSurface(surface.pointsRas, surface.normalsRas, pointLabels, tuple(vertebrae), axis, (), chosen.tableSpacingMm)
@@ -136,9 +142,13 @@ def _checkedVolume(voxels: npt.NDArray, ijkToRas: npt.ArrayLike) -> npt.NDArray:
     volume = np.asarray(voxels)
     matrix = np.asarray(ijkToRas, float)
     if volume.ndim != 3 or min(volume.shape) < 2:
-        raise ValueError(f"The volume has shape {volume.shape}: a three-dimensional CT with at least two slices is needed.")
+        raise ValueError(
+            _("The volume has shape {volumeShape}: a three-dimensional CT with at least two slices is needed.").format(
+                volumeShape=volume.shape
+            )
+        )
     if matrix.shape != (4, 4) or not np.isfinite(matrix).all() or abs(np.linalg.det(matrix[:3, :3])) < 1e-9:
-        raise ValueError("The geometry of the volume (ijkToRas) is no usable 4x4 matrix.")
+        raise ValueError(_("The geometry of the volume (ijkToRas) is no usable 4x4 matrix."))
     return volume
 
 
@@ -202,8 +212,10 @@ def _withoutMetal(
     near = np.isfinite(cKDTree(grid.pointsOf(metal)).query(surface.pointsRas, distance_upper_bound=chosen.metalMarginMm)[0])
     if near.any():
         warnings.append(
-            f"Metal in the bone: {100 * near.mean():.0f} % of the surface lies within {chosen.metalMarginMm:.0f} mm of it and is left out; "
-            "streaks may bend the rest."
+            _(
+                "Metal in the bone: {mean:.0f} % of the surface lies within {metalMarginMm:.0f} mm of it and is left out; "
+                "streaks may bend the rest."
+            ).format(mean=100 * near.mean(), metalMarginMm=chosen.metalMarginMm)
         )
     return SurfacePoints(surface.pointsRas[~near], surface.normalsRas[~near])
 

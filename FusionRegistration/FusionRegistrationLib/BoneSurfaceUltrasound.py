@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from FusionRegistrationLib.ProbeGeometry import ProbeGeometry
+from TranslatedText.Translation import tr as _
 
 FloatArray = npt.NDArray[np.float64]
 Float32Array = npt.NDArray[np.float32]
@@ -77,8 +78,9 @@ def detectBoneSurface(image: npt.NDArray, geometry: ProbeGeometry, parameters: B
     frame = np.asarray(image)
     if frame.shape != (geometry.rows, geometry.columns):
         raise ValueError(
-            f"The image has {frame.shape} (rows, columns), the probe geometry {(geometry.rows, geometry.columns)}: "
-            "build the geometry for this image size."
+            _("The image has {frameShape} (rows, columns), the probe geometry {value}: build the geometry for this image size.").format(
+                frameShape=frame.shape, value=(geometry.rows, geometry.columns)
+            )
         )
     grid = _scanGrid(frame, geometry)
     score = _boneScore(grid, geometry, chosen)
@@ -297,7 +299,7 @@ def _subPixel(
 def _smoothPieces(lines: npt.NDArray[np.int64], depth: FloatArray) -> FloatArray:
     """Depths averaged with those of their neighbours on the same piece (1-2-1, four times): the beam is wider than a line."""
     result: FloatArray = depth.copy()
-    for _ in range(4):
+    for _unused in range(4):
         total, weight = 2.0 * result, np.full(len(result), 2.0)
         joined = (np.diff(lines) == 1) & (np.abs(np.diff(result)) < 4.0)
         total[1:] += np.where(joined, result[:-1], 0.0)

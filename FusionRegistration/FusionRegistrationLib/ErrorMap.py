@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from FusionRegistrationLib.PointSetGeometry import asPoints
 from FusionRegistrationLib.RigidTransform import FloatArray
+from TranslatedText.Translation import tr as _
 
 GRID_MM = 10.0
 """Spacing of the grid. The bound is convex and grows over many centimetres: interpolating over 10 mm states up to 2 % too much."""
@@ -29,9 +30,9 @@ def errorMap(fit: PredictsError, pointsRas: npt.ArrayLike, *, gridMm: float = GR
     :raises PointSetError: coordinates that aren't finite numbers.
     :raises ValueError: a spacing that isn't positive.
     """
-    points = asPoints(pointsRas, "points of the surface")
+    points = asPoints(pointsRas, _("points of the surface"))
     if not np.isfinite(gridMm) or gridMm <= 0:
-        raise ValueError(f"The spacing of the error map must be a positive length in mm, not {gridMm}.")
+        raise ValueError(_("The spacing of the error map must be a positive length in mm, not {gridMm}.").format(gridMm=gridMm))
     if len(points) == 0:
         return np.empty(0)
     origin = points.min(axis=0)
@@ -44,7 +45,7 @@ def errorMap(fit: PredictsError, pointsRas: npt.ArrayLike, *, gridMm: float = GR
     numbers = np.ravel_multi_index(tuple(np.moveaxis(cell[:, None] + corners, 2, 0)), tuple(shape))
     needed, inverse = np.unique(numbers, return_inverse=True)
     nodes = origin + gridMm * np.stack(np.unravel_index(needed, tuple(shape)), axis=1)
-    _, boundMm = fit.treMap(nodes)
+    _unused, boundMm = fit.treMap(nodes)
     weights = np.where(corners[None] == 1, share[:, None], 1.0 - share[:, None]).prod(axis=2)
     result: FloatArray = (boundMm[inverse.reshape(numbers.shape)] * weights).sum(axis=1)
     return result

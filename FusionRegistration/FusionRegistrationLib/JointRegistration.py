@@ -20,6 +20,7 @@ from FusionRegistrationLib.RigidFit import RigidFit
 from FusionRegistrationLib.RigidTransform import invertRigid, transformPoints
 from FusionRegistrationLib.SurfaceFit import SurfaceFit, twistJacobian
 from FusionRegistrationLib.SurfaceRegistration import SurfaceRegistrationParameters, registerSurface
+from TranslatedText.Translation import tr as _
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -72,7 +73,7 @@ def markerPrior(fit: RigidFit, skinShiftMm: float = 1.5) -> PosePrior:
     skinShiftMm: standard deviation per axis by which the skin may carry all markers together; it doesn't show in their residuals.
     """
     if skinShiftMm < 0:
-        raise ValueError("The skin shift is a standard deviation and can't be negative.")
+        raise ValueError(_("The skin shift is a standard deviation and can't be negative."))
     covariance = np.array(fit.covariance, float)
     covariance[3:, 3:] += skinShiftMm**2 * np.eye(3)
     covariance[:3, :3] += np.radians(0.5) ** 2 * np.eye(3)
@@ -125,10 +126,10 @@ def compareRegistrations(surfaceFit: SurfaceFit, markers: PosePrior, targetsRas:
     shift, turn = float(np.linalg.norm(vector[3:])), float(np.degrees(np.linalg.norm(vector[:3])))
     agree = chiSquared <= CHI_SQUARED_6_999
     if agree:
-        message = f"Markers and bone surface agree ({shift:.1f} mm, {turn:.1f} deg apart)."
+        message = _("Markers and bone surface agree ({shift:.1f} mm, {turn:.1f} deg apart).").format(shift=shift, turn=turn)
     else:
-        message = (
-            f"Markers and bone surface contradict each other: {shift:.1f} mm and {turn:.1f} deg apart, more than their uncertainties "
+        message = _(
+            "Markers and bone surface contradict each other: {shift:.1f} mm and {turn:.1f} deg apart, more than their uncertainties "
             "explain. Check whether a marker or the patient moved, and the level."
-        )
+        ).format(shift=shift, turn=turn)
     return Disagreement(shift, turn, atTargets, chiSquared, agree, message)

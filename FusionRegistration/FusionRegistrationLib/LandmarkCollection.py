@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from FusionRegistrationLib.DwellDetection import Dwell, DwellDetector, DwellParameters
 from FusionRegistrationLib.RigidTransform import FloatArray, invertRigid, whyNotRigid
+from TranslatedText.Translation import tr as _
 
 FORMAT_VERSION = 1
 
@@ -36,9 +37,9 @@ class LandmarkCollection:
 
     def __init__(self, names: Sequence[str], parameters: DwellParameters | None = None) -> None:
         if len(set(names)) != len(names):
-            raise ValueError("Landmark names must be different from each other.")
+            raise ValueError(_("Landmark names must be different from each other."))
         if not names:
-            raise ValueError("Name at least one landmark before collecting.")
+            raise ValueError(_("Name at least one landmark before collecting."))
         self.names: tuple[str, ...] = tuple(names)
         self.detector = DwellDetector(parameters)
         self._measured: dict[str, Measurement] = {}
@@ -96,7 +97,7 @@ class LandmarkCollection:
         :raises ValueError: unknown landmark.
         """
         if name not in self.names:
-            raise ValueError(f"There is no landmark '{name}'; there are {', '.join(self.names)}.")
+            raise ValueError(_("There is no landmark '{name}'; there are {names}.").format(name=name, names=", ".join(self.names)))
         self._remember()
         self._current = name
         self.detector.reset()
@@ -131,7 +132,7 @@ class LandmarkCollection:
         :raises ValueError: content of another kind or version.
         """
         if content.get("format") != "LandmarkCollection" or content.get("version") != FORMAT_VERSION:
-            raise ValueError("This is no stored landmark collection of a version that this program reads.")
+            raise ValueError(_("This is no stored landmark collection of a version that this program reads."))
         collection = LandmarkCollection(content["names"], parameters)
         for name, values in content["measured"].items():
             collection._measured[name] = Measurement(**{**values, "position": tuple(values["position"])})

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from TranslatedText.Translation import tr as _
+
 FloatArray = npt.NDArray[np.float64]
 
 AMBIGUOUS_MARGIN = 0.06
@@ -72,17 +74,21 @@ class LevelCheck:
 def judgeLevels(cost: float, alternatives: tuple[LevelAlternative, ...], threshold: float = AMBIGUOUS_MARGIN) -> LevelCheck:
     """Compare a fit's cost with those of the poses at other levels."""
     if not alternatives:
-        return LevelCheck(cost, (), 1.0, False, "No neighbouring level lies within the CT: the level could not be cross-checked.")
+        return LevelCheck(cost, (), 1.0, False, _("No neighbouring level lies within the CT: the level could not be cross-checked."))
     closest = min(alternatives, key=lambda alternative: alternative.cost)
     margin = closest.cost - cost
     where = f"{abs(closest.levels)} level{'s' if abs(closest.levels) > 1 else ''} {'higher' if closest.levels > 0 else 'lower'}"
     costs = f"cost {closest.cost:.2f} against {cost:.2f}"
     if margin < 0:
-        message = (
-            f"The sweep fits better {where} (cost {closest.cost:.2f} against {cost:.2f}): confirm the level by counting from the sacrum."
-        )
+        message = _(
+            "The sweep fits better {where} (cost {cost:.2f} against {cost2:.2f}): confirm the level by counting from the sacrum."
+        ).format(where=where, cost=closest.cost, cost2=cost)
     elif margin < threshold:
-        message = f"The sweep fits nearly as well {where} ({costs}): confirm the level by counting from the sacrum."
+        message = _("The sweep fits nearly as well {where} ({costs}): confirm the level by counting from the sacrum.").format(
+            where=where, costs=costs
+        )
     else:
-        message = f"No other level fits: the closest, {where}, has cost {closest.cost:.2f} against {cost:.2f}."
+        message = _("No other level fits: the closest, {where}, has cost {cost:.2f} against {cost2:.2f}.").format(
+            where=where, cost=closest.cost, cost2=cost
+        )
     return LevelCheck(cost, alternatives, margin, margin < threshold, message)

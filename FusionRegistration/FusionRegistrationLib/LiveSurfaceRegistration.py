@@ -20,6 +20,7 @@ from FusionRegistrationLib.RigidTransform import transformPoints
 from FusionRegistrationLib.SurfaceFit import SurfaceFit
 from FusionRegistrationLib.SurfaceRegistration import SurfaceRegistrationParameters, registerSurface
 from FusionRegistrationLib.SweepCoverage import SweepCoverage, sweepCoverage
+from TranslatedText.Translation import tr as _
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -73,7 +74,7 @@ class LiveSurfaceRegistration:
         self._fit: SurfaceFit | None = None
         self._accepted: SurfaceFit | None = None
         self._coverage: SweepCoverage | None = None
-        self._problem = "No bone points yet: sweep along the spine."
+        self._problem = _("No bone points yet: sweep along the spine.")
         self._busy = self._stopping = self._forced = False
         self._fitSec, self._revision, self._generation = 0.0, 0, 0
         self._worker: threading.Thread | None = None
@@ -127,7 +128,7 @@ class LiveSurfaceRegistration:
             self._pointCount = self._frameCount = self._fittedCount = 0
             self._fit, self._coverage = None, None
             self._generation += 1
-            self._problem = "No bone points yet: sweep along the spine."
+            self._problem = _("No bone points yet: sweep along the spine.")
 
     def accept(self) -> SurfaceFit:
         """Make the newest fit the accepted one.
@@ -136,7 +137,7 @@ class LiveSurfaceRegistration:
         """
         with self._changed:
             if self._fit is None:
-                raise RuntimeError(f"There is no surface registration to accept: {self._problem}")
+                raise RuntimeError(_("There is no surface registration to accept: {problem}").format(problem=self._problem))
             self._accepted = self._fit
             return self._fit
 
@@ -144,7 +145,7 @@ class LiveSurfaceRegistration:
         """Drop the newest and the accepted fit; points are kept."""
         with self._changed:
             self._fit, self._accepted, self._coverage = None, None, None
-            self._problem = "The fit was rejected: go on scanning, or begin again."
+            self._problem = _("The fit was rejected: go on scanning, or begin again.")
 
     def state(self) -> LiveState:
         """Everything known now; never waits for a fit."""

@@ -14,6 +14,7 @@ from FusionRegistrationLib.MarkerRefinement import MAX_CONTACT_MM2, MarkerShape,
 from FusionRegistrationLib.RigidTransform import FloatArray
 from FusionRegistrationLib.SkinBand import SURFACE_HU, OrientedVolume, denseVoxelsNearSurface, orientVolume
 from FusionRegistrationLib.SkinBumps import findBumps
+from TranslatedText.Translation import tr as _
 
 STREAK_REACH_MM = 20.0
 """Within this distance of metal a spot of less than half its density is taken for a streak."""
@@ -119,9 +120,11 @@ def detectMarkers(voxels: npt.NDArray[Any], ijkToRas: npt.ArrayLike, parameters:
     chosen = parameters or MarkerParameters()
     matrix = np.asarray(ijkToRas, float)
     if voxels.ndim != 3 or min(voxels.shape) < 3:
-        raise ValueError(f"Marker detection needs a volume of at least 3 slices, not an array of shape {voxels.shape}.")
+        raise ValueError(
+            _("Marker detection needs a volume of at least 3 slices, not an array of shape {voxelsShape}.").format(voxelsShape=voxels.shape)
+        )
     if matrix.shape != (4, 4) or not np.isfinite(matrix).all() or abs(np.linalg.det(matrix[:3, :3])) < 1e-9:
-        raise ValueError("The volume's ijkToRas is no invertible 4x4 matrix: reload the CT.")
+        raise ValueError(_("The volume's ijkToRas is no invertible 4x4 matrix: reload the CT."))
     outward = np.asarray(chosen.outwardRas, float)
     volume = orientVolume(voxels, matrix, outward / np.linalg.norm(outward))
     spacing = volume.spacingMm
@@ -223,10 +226,10 @@ def _describe(shape: MarkerShape, viewToRas: FloatArray, spacing: FloatArray) ->
 
 def _doubt(shape: MarkerShape) -> str:
     if shape.depthMm > 0.5 * shape.thicknessMm - MIN_PROTRUSION_MM:
-        return "it lies wholly under the surface, as a calcification in the skin does"
+        return _("it lies wholly under the surface, as a calcification in the skin does")
     # The mass of a round thing tells its density in spite of the noise; that of a flat one depends on how thick it is thought to be.
     if (shape.ring or shape.densityHu < MIN_FAINT_HU) and shape.peakHu < SKIN_HU + PEAK_NOISE_SDS * shape.noiseHu:
-        return "it is no denser than a wart or fold of skin looks in this noise"
+        return _("it is no denser than a wart or fold of skin looks in this noise")
     return ""
 
 
@@ -250,13 +253,21 @@ def _warnings(markers: list[DetectedMarker], spacing: FloatArray, chosen: Marker
     thick = float(spacing.max())
     if 2.0 * thick > chosen.minDiameterMm:
         told.append(
-            f"The voxels are up to {thick:.1f} mm: markers thinner than {2 * thick:.1f} mm span fewer than two of them and may "
-            "be missed or placed less exactly. Scan with thinner slices or use larger markers."
+            _(
+                "The voxels are up to {thick:.1f} mm: markers thinner than {thick2:.1f} mm span fewer than two of them and may "
+                "be missed or placed less exactly. Scan with thinner slices or use larger markers."
+            ).format(thick=thick, thick2=2 * thick)
         )
     thin = sum(not m.spansTwoVoxels for m in markers)
     if thin:
-        told.append(f"{thin} of {len(markers)} found markers span fewer than two voxels in some direction; their centres are less certain.")
+        told.append(
+            _("{thin} of {count} found markers span fewer than two voxels in some direction; their centres are less certain.").format(
+                thin=thin, count=len(markers)
+            )
+        )
     told += [
-        f"M{n}, counted from the head, might be no marker: {m.doubt}. Look at it in the CT." for n, m in enumerate(markers, 1) if m.doubt
+        _("M{n}, counted from the head, might be no marker: {doubt}. Look at it in the CT.").format(n=n, doubt=m.doubt)
+        for n, m in enumerate(markers, 1)
+        if m.doubt
     ]
     return tuple(told)

@@ -15,6 +15,7 @@ from FusionRegistrationLib.PointMatching import PointMatch, matchPoints
 from FusionRegistrationLib.PointSetGeometry import PointSetError, asPoints, describePointSet
 from FusionRegistrationLib.RigidFit import RigidFit, fitRigid
 from FusionRegistrationLib.RigidTransform import FloatArray
+from TranslatedText.Translation import tr as _
 
 FORMAT = "IntradiscalNavMarkerPlate"
 VERSION = 1
@@ -41,23 +42,33 @@ class MarkerPlate:
     def __post_init__(self) -> None:
         describePointSet(asPoints(self.ballPositions, f"balls of plate {self.name}"), f"balls of plate {self.name}")
         if len(set(self.ballNames)) != len(self.ballNames):
-            raise PointSetError(f"Plate {self.name} uses a ball name twice.")
+            raise PointSetError(_("Plate {selfName} uses a ball name twice.").format(selfName=self.name))
         if len(self.ballNames) != len(self.ballPositions):
-            raise PointSetError(f"Plate {self.name} has {len(self.ballNames)} ball names for {len(self.ballPositions)} positions.")
+            raise PointSetError(
+                _("Plate {selfName} has {count} ball names for {total} positions.").format(
+                    selfName=self.name, count=len(self.ballNames), total=len(self.ballPositions)
+                )
+            )
         if not 1.0 <= self.ballDiameterMm <= 20.0:
             raise PointSetError(
-                f"Plate {self.name}: a ball diameter of {self.ballDiameterMm:g} mm is outside 1-20 mm; is the unit millimetres?"
+                _("Plate {selfName}: a ball diameter of {ballDiameterMm:g} mm is outside 1-20 mm; is the unit millimetres?").format(
+                    selfName=self.name, ballDiameterMm=self.ballDiameterMm
+                )
             )
         distances = np.linalg.norm(self.ballPositions[:, None] - self.ballPositions[None], axis=2) + 1e9 * np.eye(len(self.ballPositions))
         if distances.min() < 1.5 * self.ballDiameterMm:
             first, second = np.unravel_index(int(np.argmin(distances)), distances.shape)
             raise PointSetError(
-                f"Plate {self.name}: balls {self.ballNames[first]} and {self.ballNames[second]} are {distances.min():.2f} mm "
-                "apart, less than 1.5 diameters; they would merge in the CT. Is the unit millimetres?"
+                _(
+                    "Plate {selfName}: balls {ballNames} and {ballNames2} are {min:.2f} mm "
+                    "apart, less than 1.5 diameters; they would merge in the CT. Is the unit millimetres?"
+                ).format(selfName=self.name, ballNames=self.ballNames[first], ballNames2=self.ballNames[second], min=distances.min())
             )
         extent = float(distances[distances < 1e8].max())
         if extent > 500.0:
-            raise PointSetError(f"Plate {self.name} is {extent:.0f} mm across; is the unit millimetres?")
+            raise PointSetError(
+                _("Plate {selfName} is {extent:.0f} mm across; is the unit millimetres?").format(selfName=self.name, extent=extent)
+            )
 
     def symmetryWarning(self) -> str:
         """Why the layout can't be told from a turned copy of itself, or an empty string."""
@@ -70,9 +81,10 @@ class MarkerPlate:
             outwardTo=self.outward,
         )
         if match.ambiguous:
-            return (
-                f"The layout of plate {self.name} is symmetric: {len(match.alternatives)} orientations look alike in the CT. "
-                "Move one ball by 10 mm or more" + ("." if self.outward is not None else ", or state the outward direction.")
+            return _(
+                "The layout of plate {selfName} is symmetric: {count} orientations look alike in the CT. Move one ball by 10 mm or more"
+            ).format(selfName=self.name, count=len(match.alternatives)) + (
+                "." if self.outward is not None else _(", or state the outward direction.")
             )
         return ""
 
@@ -97,24 +109,32 @@ class MarkerPlate:
         :raises ValueError: wrong format or version, missing entries, impossible values; the message names the entry.
         """
         if content.get("format") != FORMAT:
-            raise ValueError(f"This is no plate definition: its 'format' is {content.get('format')!r}, expected {FORMAT!r}.")
+            raise ValueError(
+                _("This is no plate definition: its 'format' is {format!r}, expected {format2!r}.").format(
+                    format=content.get("format"), format2=FORMAT
+                )
+            )
         if content.get("version") != VERSION:
-            raise ValueError(f"The plate definition has version {content.get('version')!r}; this program reads version {VERSION}.")
+            raise ValueError(
+                _("The plate definition has version {version!r}; this program reads version {version2}.").format(
+                    version=content.get("version"), version2=VERSION
+                )
+            )
         if content.get("units") != "mm":
-            raise ValueError(f'The plate definition must state "units": "mm"; it says {content.get("units")!r}.')
+            raise ValueError(_('The plate definition must state "units": "mm"; it says {units!r}.').format(units=content.get("units")))
         try:
             balls = content["balls"]
             names = tuple(str(b["name"]) for b in balls)
-            positions = asPoints([b["position"] for b in balls], "balls of the plate")
+            positions = asPoints([b["position"] for b in balls], _("balls of the plate"))
             diameterMm = float(content["ballDiameterMm"])
             outward = content.get("outward")
             direction = None if outward is None else np.asarray(outward, float).reshape(3)
         except (KeyError, TypeError) as error:
-            raise ValueError(f"The plate definition lacks or garbles an entry: {error}.") from error
+            raise ValueError(_("The plate definition lacks or garbles an entry: {error}.").format(error=error)) from error
         if direction is not None:
             length = float(np.linalg.norm(direction))
             if not np.isfinite(length) or length < 1e-6:
-                raise ValueError("The plate's 'outward' must be a direction of non-zero length.")
+                raise ValueError(_("The plate's 'outward' must be a direction of non-zero length."))
             direction = direction / length
         return MarkerPlate(str(content.get("name", "plate")), names, positions, diameterMm, direction, str(content.get("description", "")))
 
@@ -131,10 +151,10 @@ class MarkerPlate:
         try:
             content = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
             if not isinstance(content, dict):
-                raise ValueError("it holds no JSON object")
+                raise ValueError(_("it holds no JSON object"))
             return MarkerPlate.fromDict(content)
         except (OSError, UnicodeDecodeError, ValueError) as error:
-            raise ValueError(f"Plate definition {path} can't be used: {error}") from error
+            raise ValueError(_("Plate definition {path} can't be used: {error}").format(path=path, error=error)) from error
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -184,9 +204,11 @@ def registerPlate(
         )
     except PointSetError as error:
         empty = PointMatch((), np.eye(4), float("nan"), False, False, (), tuple(range(len(plate.ballNames))), (), str(error))
-        return PlateRegistration(None, empty, f"Plate {plate.name} was not found: {error}")
+        return PlateRegistration(None, empty, _("Plate {plateName} was not found: {error}").format(plateName=plate.name, error=error))
     if not match.found:
-        return PlateRegistration(None, match, f"Plate {plate.name} was not registered. {match.message}")
+        return PlateRegistration(
+            None, match, _("Plate {plateName} was not registered. {message}").format(plateName=plate.name, message=match.message)
+        )
     pairs = np.array(match.pairs)
     fit = fitRigid(
         plate.ballPositions[pairs[:, 0]],
@@ -195,7 +217,7 @@ def registerPlate(
         targets=targets,
     )
     hidden = [plate.ballNames[i] for i in match.missing]
-    told = f"Plate {plate.name}: {len(pairs)} of {len(plate.ballNames)} balls found"
+    told = _("Plate {plateName}: {count} of {total} balls found").format(plateName=plate.name, count=len(pairs), total=len(plate.ballNames))
     if hidden:
         told += f" (not seen: {', '.join(hidden)})"
     return PlateRegistration(fit, match, told + ".")

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from FusionRegistrationLib.PointSetGeometry import PointSetError, asPoints
 from FusionRegistrationLib.RigidTransform import FloatArray, checkRigid, invertRigid, transformPoints, whyNotRigid
 from FusionRegistrationLib.SpinCalibration import toolTipFrame
+from TranslatedText.Translation import tr as _
 
 DIVOT_LIMIT_MM = 1.5
 THIN_GAUGE = 20
@@ -53,7 +54,9 @@ class NeedleCheck:
 def pivotAdvice(gauge: int) -> str:
     """Whether a needle of this gauge may be pivoted; empty when it may."""
     if gauge >= THIN_GAUGE:
-        return f"A {gauge}G needle bends when it is pivoted: calibrate it from its hub, axis and length, then check it in a divot."
+        return _(
+            "A {gauge}G needle bends when it is pivoted: calibrate it from its hub, axis and length, then check it in a divot."
+        ).format(gauge=gauge)
     return ""
 
 
@@ -67,9 +70,9 @@ def calibrateNeedleFromData(hubInNeedle: npt.ArrayLike, axisInNeedle: npt.ArrayL
     """
     hub = np.asarray(hubInNeedle, float).reshape(3)
     if not np.isfinite(hub).all():
-        raise ValueError("The hub's position must be three finite numbers (mm).")
+        raise ValueError(_("The hub's position must be three finite numbers (mm)."))
     if not np.isfinite(lengthMm) or not 20.0 <= lengthMm <= 400.0:
-        raise ValueError(f"A needle length of {lengthMm:g} mm is outside 20-400 mm; is it in millimetres?")
+        raise ValueError(_("A needle length of {lengthMm:g} mm is outside 20-400 mm; is it in millimetres?").format(lengthMm=lengthMm))
     axis = np.asarray(axisInNeedle, float).reshape(3)
     frame = toolTipFrame(hub, axis)
     frame[:3, 3] = hub + lengthMm * frame[:3, 2]
@@ -90,23 +93,26 @@ def calibrateNeedleFromShaft(
     :param maxBendMm: largest distance of a point from the straight line.
     :raises ValueError: too few or too close points, or a bent shaft.
     """
-    points = asPoints(shaftPointsInReference, "points touched on the shaft")
+    points = asPoints(shaftPointsInReference, _("points touched on the shaft"))
     if len(points) < 2:
-        raise PointSetError("Touch at least two points of the shaft, the first one at the hub.")
+        raise PointSetError(_("Touch at least two points of the shaft, the first one at the hub."))
     local = transformPoints(invertRigid(checkRigid(needleToReference, "NeedleToReference")), points)
     center = local.mean(axis=0)
-    _, _, axes = np.linalg.svd(local - center)
+    _unused, _unused, axes = np.linalg.svd(local - center)
     axis = axes[0] if axes[0] @ (local[-1] - local[0]) > 0 else -axes[0]
     along = (local - center) @ axis
     if along[-1] - along[0] < 0.3 * lengthMm:
         raise PointSetError(
-            f"The touched points span {along[-1] - along[0]:.0f} mm of a {lengthMm:.0f} mm needle: touch the hub first and a "
-            "point near the tip last."
+            _(
+                "The touched points span {along:.0f} mm of a {lengthMm:.0f} mm needle: touch the hub first and a point near the tip last."
+            ).format(along=along[-1] - along[0], lengthMm=lengthMm)
         )
     bends = np.linalg.norm(local - center - np.outer(along, axis), axis=1)
     if bends.max() > maxBendMm:
         raise PointSetError(
-            f"The touched points are up to {bends.max():.1f} mm off a straight line: the needle is bent, or it was pushed while touching."
+            _("The touched points are up to {max:.1f} mm off a straight line: the needle is bent, or it was pushed while touching.").format(
+                max=bends.max()
+            )
         )
     found = calibrateNeedleFromData(center + along[0] * axis, axis, lengthMm)
     return dataclasses.replace(found, method="shaft points")
@@ -127,7 +133,7 @@ def checkNeedleInDivot(
     poses = np.asarray(needleToReference, float).reshape(-1, 4, 4)
     poses = np.array([p for p in poses if not whyNotRigid(p)]).reshape(-1, 4, 4)
     if not len(poses):
-        raise ValueError("No valid pose of the needle was received while it was held in the divot.")
+        raise ValueError(_("No valid pose of the needle was received while it was held in the divot."))
     divot = np.asarray(divotInReference, float).reshape(3)
     tips = poses @ calibration.needleTipToNeedle[:, 3]
     axes = poses[:, :3, :3] @ calibration.needleTipToNeedle[:3, 2]
@@ -138,14 +144,13 @@ def checkNeedleInDivot(
     errorMm = float(np.median(np.linalg.norm(errors, axis=1)))
     spreadMm = float(np.sqrt(((errors - mean) ** 2).sum(axis=1).mean()))
     passed = errorMm <= limitMm
-    message = f"The tip is {errorMm:.1f} mm from the divot (limit {limitMm:g} mm)."
+    message = _("The tip is {errorMm:.1f} mm from the divot (limit {limitMm:g} mm).").format(errorMm=errorMm, limitMm=limitMm)
     if not passed:
         if abs(alongMm) > acrossMm:
             longer = "longer" if alongMm > 0 else "shorter"
-            message += (
-                f" The needle is taken for {abs(alongMm):.1f} mm {longer} than it is: check the length on the pack and "
-                "the seat of the sensor."
-            )
+            message += _(
+                " The needle is taken for {alongMm:.1f} mm {longer} than it is: check the length on the pack and the seat of the sensor."
+            ).format(alongMm=abs(alongMm), longer=longer)
         else:
-            message += f" The tip is {acrossMm:.1f} mm to the side: the needle is bent or the axis is wrong."
+            message += _(" The tip is {acrossMm:.1f} mm to the side: the needle is bent or the axis is wrong.").format(acrossMm=acrossMm)
     return NeedleCheck(errorMm, alongMm, acrossMm, spreadMm, len(poses), limitMm, passed, message)

@@ -22,6 +22,7 @@ from FusionRegistrationLib.RigidTransform import invertRigid, rigidFrom, transfo
 from FusionRegistrationLib.SignedDistanceTable import SignedDistanceTable
 from FusionRegistrationLib.SurfaceFit import SurfaceFit, targetError, twistJacobian
 from FusionRegistrationLib.TargetRegistrationError import TargetError
+from TranslatedText.Translation import tr as _
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -106,7 +107,11 @@ class PerVertebraFit:
         """
         missing = [field.name for field in dataclasses.fields(cls) if field.name not in values]
         if missing:
-            raise ValueError(f"The stored per-vertebra fit lacks {', '.join(missing)}: it was written by another version or damaged.")
+            raise ValueError(
+                _("The stored per-vertebra fit lacks {names}: it was written by another version or damaged.").format(
+                    names=", ".join(missing)
+                )
+            )
         arrays = ("centreRas", "referenceToRas", "covariance")
         fits = tuple(VertebraFit(**{**item, **{name: np.asarray(item[name], float) for name in arrays}}) for item in values["vertebrae"])
         rigid = np.asarray(values["rigidReferenceToRas"], float)
@@ -122,7 +127,7 @@ class PerVertebraFit:
         for fit in self.vertebrae:
             if fit.label == label:
                 return fit
-        raise KeyError(f"No vertebra with label {label} was fitted.")
+        raise KeyError(_("No vertebra with label {label} was fitted.").format(label=label))
 
     def movedByVertebra(self, label: int, pointsRas: npt.ArrayLike) -> FloatArray:
         """CT points (n, 3) that go with a vertebra, to where it is now in the RAS of the rigid fit."""
@@ -191,11 +196,11 @@ def registerPerVertebra(
     chosen = parameters or PerVertebraParameters()
     checkSweep(points)
     if not surface.vertebrae:
-        raise ValueError("Vertebrae can only be fitted one by one on a surface with labels: segment the vertebrae first.")
+        raise ValueError(_("Vertebrae can only be fitted one by one on a surface with labels: segment the vertebrae first."))
     start = rigid.referenceToRas if isinstance(rigid, SurfaceFit) else np.asarray(rigid, float)
     vertebrae = [vertebra for vertebra in surface.vertebrae if (surface.pointLabels == vertebra.label).sum() >= 30]
     if not vertebrae:
-        raise ValueError("No labelled vertebra has enough posterior surface: check the segmentation.")
+        raise ValueError(_("No labelled vertebra has enough posterior surface: check the segmentation."))
     solver = _Solver(points, [surface.ofVertebra(vertebra.label).table for vertebra in vertebrae], vertebrae, start, chosen)
     converged = solver.run()
     return solver.result(converged)
@@ -217,7 +222,7 @@ class _Solver:
             points = points.take(np.sort(np.random.default_rng(11).permutation(len(points))[:limit]))
         self.points, self.tables, self.vertebrae, self.start, self.chosen = points, tables, vertebrae, start, chosen
         self.centres = [np.asarray(vertebra.centreRas) for vertebra in vertebrae]
-        self.poses = [start.copy() for _ in vertebrae]
+        self.poses = [start.copy() for _unused in vertebrae]
         self.offsets = np.zeros_like(points.pointsReference) if points.beamOffsetsMm is None else points.beamOffsetsMm
         self.elevations = np.zeros_like(points.pointsReference) if points.elevations is None else points.elevations
         self.relative = np.ones(len(points)) if points.confidence is None else points.confidence / points.confidence.mean()
@@ -238,7 +243,7 @@ class _Solver:
         moved = np.inf
         for scale in self.chosen.scalesMm:
             moved = self._iterate(scale)
-        for _ in range(10):
+        for _unused in range(10):
             if moved < 0.01:
                 break
             moved = self._iterate(self.chosen.scalesMm[-1])
@@ -278,8 +283,10 @@ class _Solver:
             residual = distance + self.nuisance[1] * jacobian[:, 7] - 0.5 * refinement.pointNoiseMm**2 * table.curvatures(place)
             robust = self.relative[mine] * (scale**2 / (scale**2 + residual**2)) ** 2
             pieces.append((number, jacobian, residual, robust))
-        total = sum(float(robust.sum()) for *_, robust in pieces)
-        noise = max(0.4, np.sqrt(sum(float((robust * residual**2).sum()) for _, _, residual, robust in pieces) / max(total, 1e-9)))
+        total = sum(float(robust.sum()) for *_piece, robust in pieces)
+        noise = max(
+            0.4, np.sqrt(sum(float((robust * residual**2).sum()) for _number, _jacobian, residual, robust in pieces) / max(total, 1e-9))
+        )
         worth = self.independent / noise**2
         for number, jacobian, residual, robust in pieces:
             columns = np.concatenate([np.arange(6 * number, 6 * number + 6), [size - 2, size - 1]])
@@ -331,7 +338,9 @@ class _Solver:
             carried = count < self.chosen.minimumPoints
             if carried:
                 warnings.append(
-                    f"{vertebra.name} has only {count} points near it: it is carried by its neighbours. Scan it, or don't rely on it."
+                    _(
+                        "{vertebraName} has only {count} points near it: it is carried by its neighbours. Scan it, or don't rely on it."
+                    ).format(vertebraName=vertebra.name, count=count)
                 )
             fits.append(
                 VertebraFit(

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from FusionRegistrationLib.RigidTransform import FloatArray
 from FusionRegistrationLib.ToolPoses import usablePoses
+from TranslatedText.Translation import tr as _
 
 MIN_POSES = 20
 MIN_COVERAGE_DEG = 20.0
@@ -56,7 +57,7 @@ def swingCoverageDeg(toolToReference: npt.ArrayLike, directionInTool: npt.ArrayL
     if len(poses) < 3 or length < 1e-6:
         return (0.0, 0.0)
     mean = mean / length
-    _, _, basis = np.linalg.svd(axes - np.outer(axes @ mean, mean), full_matrices=False)
+    _unused, _unused, basis = np.linalg.svd(axes - np.outer(axes @ mean, mean), full_matrices=False)
     angles = np.degrees(np.arctan2(axes @ basis[:2].T, (axes @ mean)[:, None]))
     low, high = np.quantile(angles, [0.02, 0.98], axis=0)
     first, second = sorted((float(v) for v in high - low), reverse=True)
@@ -75,14 +76,16 @@ def calibratePivot(toolToReference: Sequence[npt.ArrayLike] | npt.ArrayLike, val
     poses, invalid = usablePoses(toolToReference, valid)
     if len(poses) < MIN_POSES:
         raise ValueError(
-            f"Only {len(poses)} usable poses were collected ({invalid} invalid); swing the tool for longer, at least {MIN_POSES} poses."
+            _("Only {count} usable poses were collected ({invalid} invalid); swing the tool for longer, at least {minPoses} poses.").format(
+                count=len(poses), invalid=invalid, minPoses=MIN_POSES
+            )
         )
     rotations, translations = poses[:, :3, :3], poses[:, :3, 3]
     spread = np.linalg.svd((rotations - rotations.mean(axis=0)).reshape(len(poses), -1), compute_uv=False) / np.sqrt(len(poses))
     if spread[0] < np.radians(2.0):
-        raise ValueError("The tool was not turned while collecting: keep the tip in the divot and swing the tool around it.")
+        raise ValueError(_("The tool was not turned while collecting: keep the tip in the divot and swing the tool around it."))
     weights = np.ones(len(poses))
-    for _ in range(12):
+    for _unused in range(12):
         tip, pivot, residuals = _solve(rotations, translations, weights)
         lengths = np.linalg.norm(residuals, axis=1)
         scale = max(1.4826 * float(np.median(lengths)) / 1.538, 1e-6)
@@ -111,7 +114,7 @@ def _solve(rotations: FloatArray, translations: FloatArray, weights: FloatArray)
     system[:, :, :3] = rotations
     system[:, :, 3:] = -np.eye(3)
     root = np.sqrt(weights)[:, None, None]
-    solution, *_ = np.linalg.lstsq((system * root).reshape(-1, 6), (-translations[..., None] * root).reshape(-1), rcond=1e-10)
+    solution, *_unused = np.linalg.lstsq((system * root).reshape(-1, 6), (-translations[..., None] * root).reshape(-1), rcond=1e-10)
     tip, pivot = np.asarray(solution[:3], np.float64), np.asarray(solution[3:], np.float64)
     return tip, pivot, np.einsum("nij,j->ni", rotations, tip) + translations - pivot
 
@@ -127,16 +130,18 @@ def _normalMatrix(rotations: FloatArray, weights: FloatArray) -> FloatArray:
 
 def _hint(rmsMm: float, coverage: tuple[float, float], rejected: int, count: int) -> str:
     if coverage[1] < MIN_COVERAGE_DEG:
-        return (
-            f"The tool was swung over {coverage[0]:.0f} by {coverage[1]:.0f} deg only: swing it at least {MIN_COVERAGE_DEG:.0f} "
+        return _(
+            "The tool was swung over {coverage:.0f} by {coverage2:.0f} deg only: swing it at least {minCoverageDeg:.0f} "
             "deg in all directions, "
             "like stirring a cup."
-        )
+        ).format(coverage=coverage[0], coverage2=coverage[1], minCoverageDeg=MIN_COVERAGE_DEG)
     if rmsMm > GOOD_RMS_MM:
-        return (
-            f"The tip moved by {rmsMm:.1f} mm (RMS): keep it firmly in the divot, or the shaft bends; a thin needle needs "
+        return _(
+            "The tip moved by {rmsMm:.1f} mm (RMS): keep it firmly in the divot, or the shaft bends; a thin needle needs "
             "the needle calibration."
-        )
+        ).format(rmsMm=rmsMm)
     if rejected > 0.2 * count:
-        return f"{rejected} of {count} poses had to be left out: check for metal nearby and for a loose sensor."
+        return _("{rejected} of {count} poses had to be left out: check for metal nearby and for a loose sensor.").format(
+            rejected=rejected, count=count
+        )
     return ""

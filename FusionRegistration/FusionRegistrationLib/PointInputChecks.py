@@ -11,6 +11,7 @@ import numpy.typing as npt
 from FusionRegistrationLib.PairedPointSolver import solveRigid
 from FusionRegistrationLib.PointSetGeometry import PointSetError, describePointSet, nameList
 from FusionRegistrationLib.RigidTransform import FloatArray, transformPoints
+from TranslatedText.Translation import tr as _
 
 DUPLICATE_MM = 0.5
 """Two points closer than this are the same point measured twice."""
@@ -76,7 +77,11 @@ def checkPointLists(
     if paired and len(source) != len(target):
         problems.append(
             PointProblem(
-                "unequalNumbers", f"There are {len(source)} measured points but {len(target)} CT points: match them or delete some.", True
+                "unequalNumbers",
+                _("There are {count} measured points but {total} CT points: match them or delete some.").format(
+                    count=len(source), total=len(target)
+                ),
+                True,
             )
         )
     if any(p.severe and p.code in {"tooFew", "nan", "unequalNumbers", "collinear"} for p in problems):
@@ -93,13 +98,21 @@ def _readable(points: npt.ArrayLike, what: str, problems: list[PointProblem]) ->
     try:
         array = np.array(points, float)
     except (TypeError, ValueError):
-        problems.append(PointProblem("notNumbers", f"The {what} points are not all numbers with three coordinates each.", True))
+        problems.append(
+            PointProblem("notNumbers", _("The {what} points are not all numbers with three coordinates each.").format(what=what), True)
+        )
         return None
     if array.size == 0:
         return array.reshape(0, 3)
     if array.ndim != 2 or array.shape[1] != 3:
         problems.append(
-            PointProblem("shape", f"The {what} points must have three coordinates each; the list has the shape {array.shape}.", True)
+            PointProblem(
+                "shape",
+                _("The {what} points must have three coordinates each; the list has the shape {arrayShape}.").format(
+                    what=what, arrayShape=array.shape
+                ),
+                True,
+            )
         )
         return None
     return array
@@ -111,11 +124,23 @@ def _label(index: int, names: Sequence[str] | None) -> str:
 
 def _checkOneList(points: FloatArray, what: str, names: Sequence[str] | None) -> list[PointProblem]:
     if len(points) < 3:
-        return [PointProblem("tooFew", f"There are only {len(points)} {what} points; at least 3 are needed, better 6.", True)]
+        return [
+            PointProblem(
+                "tooFew",
+                _("There are only {count} {what} points; at least 3 are needed, better 6.").format(count=len(points), what=what),
+                True,
+            )
+        ]
     bad = np.flatnonzero(~np.isfinite(points).all(axis=1))
     if len(bad):
         listed = nameList([_label(int(i), names) for i in bad])
-        return [PointProblem("nan", f"The {what} point {listed} has no valid position: measure it again or delete it.", True)]
+        return [
+            PointProblem(
+                "nan",
+                _("The {what} point {listed} has no valid position: measure it again or delete it.").format(what=what, listed=listed),
+                True,
+            )
+        ]
     problems: list[PointProblem] = []
     distances = np.linalg.norm(points[:, None] - points[None], axis=2)
     extent = float(distances.max())
@@ -123,18 +148,21 @@ def _checkOneList(points: FloatArray, what: str, names: Sequence[str] | None) ->
         problems.append(
             PointProblem(
                 "duplicate",
-                f"The {what} points {_label(int(i), names)} and {_label(int(j), names)} are at the same place "
-                f"({distances[i, j]:.2f} mm apart): delete one of them.",
+                _("The {what} points {label} and {label2} are at the same place ({distances:.2f} mm apart): delete one of them.").format(
+                    what=what, label=_label(int(i), names), label2=_label(int(j), names), distances=distances[i, j]
+                ),
                 True,
             )
         )
     if np.allclose(points, 0.0):
-        problems.append(PointProblem("zero", f"All {what} points are at the origin: nothing was measured.", True))
+        problems.append(PointProblem("zero", _("All {what} points are at the origin: nothing was measured.").format(what=what), True))
     elif extent < 2.0:
         problems.append(
             PointProblem(
                 "metres",
-                f"The {what} points lie within {extent:.3f} mm: they look like metres. Multiply them by 1000.",
+                _("The {what} points lie within {extent:.3f} mm: they look like metres. Multiply them by 1000.").format(
+                    what=what, extent=extent
+                ),
                 True,
             )
         )
@@ -156,19 +184,29 @@ def _checkRegion(source: FloatArray, target: FloatArray, region: CtRegion, names
         return [
             PointProblem(
                 "lpsForRas",
-                "The CT points lie outside the CT, but inside it when the signs of the first two coordinates are changed: they are in LPS, "
-                "this program works in RAS. Change the signs of x and y.",
+                _(
+                    "The CT points lie outside the CT, but inside it when the signs of the first two coordinates are changed: they are "
+                    "in LPS, this program works in RAS. Change the signs of x and y."
+                ),
                 True,
             )
         ]
     if len(source) and np.isfinite(source).all() and not region.outside(source).any() and outside.all():
         return [
-            PointProblem("swapped", "The measured points lie inside the CT and the CT points outside it: the two lists are swapped.", True)
+            PointProblem(
+                "swapped", _("The measured points lie inside the CT and the CT points outside it: the two lists are swapped."), True
+            )
         ]
     listed = nameList([_label(int(i), names) for i in np.flatnonzero(outside)])
     plural = int(outside.sum()) > 1
     return [
-        PointProblem("outsideCt", f"CT point{'s' * plural} {listed} {'lie' if plural else 'lies'} outside the CT: delete or correct.", True)
+        PointProblem(
+            "outsideCt",
+            _("CT point{value} {listed} {value2} outside the CT: delete or correct.").format(
+                value="s" * plural, listed=listed, value2="lie" if plural else "lies"
+            ),
+            True,
+        )
     ]
 
 
@@ -181,12 +219,14 @@ def _checkSide(target: FloatArray, aim: FloatArray) -> list[PointProblem]:
         return [
             PointProblem(
                 "lpsForRas",
-                "The CT points lie in front of the target instead of behind it; with the signs of x and y changed they lie behind "
-                "it: they are in LPS, this program works in RAS. Change the signs of x and y.",
+                _(
+                    "The CT points lie in front of the target instead of behind it; with the signs of x and y changed they lie behind "
+                    "it: they are in LPS, this program works in RAS. Change the signs of x and y."
+                ),
                 True,
             )
         ]
-    return [PointProblem("wrongSide", "Most CT points lie in front of the target, not on the back: check them and the target.", False)]
+    return [PointProblem("wrongSide", _("Most CT points lie in front of the target, not on the back: check them and the target."), False)]
 
 
 def _checkScale(source: FloatArray, target: FloatArray, paired: bool) -> PointProblem | None:
@@ -202,14 +242,20 @@ def _checkScale(source: FloatArray, target: FloatArray, paired: bool) -> PointPr
         for value, what in ((ratio, "measured"), (1.0 / ratio, "CT")):
             if abs(value / factor - 1.0) < 0.15:
                 return PointProblem(
-                    code, f"The {what} points are {value:.4g} times too small: they look like {unit}, not millimetres.", True
+                    code,
+                    _("The {what} points are {value:.4g} times too small: they look like {unit}, not millimetres.").format(
+                        what=what, value=value, unit=unit
+                    ),
+                    True,
                 )
     if paired and not 0.9 < ratio < 1.1:
         return PointProblem(
             "scale",
-            f"The measured points are {'spread' if ratio < 1 else 'packed'} {max(ratio, 1 / ratio):.2f} times as "
-            f"{'widely' if ratio < 1 else 'densely'} "
-            "as the CT points: these are not the same points, or one list has another unit.",
+            _(
+                "The measured points are {value} {ratio:.2f} times as "
+                "{value2} "
+                "as the CT points: these are not the same points, or one list has another unit."
+            ).format(value="spread" if ratio < 1 else "packed", ratio=max(ratio, 1 / ratio), value2="widely" if ratio < 1 else "densely"),
             True,
         )
     return None
@@ -234,9 +280,11 @@ def _checkOrderAndAxes(source: FloatArray, target: FloatArray) -> list[PointProb
         return [
             PointProblem(
                 "mirrored",
-                f"The lists only agree when one of them is mirrored (residual {mirror:.1f} mm instead of {fre:.1f} mm): one or "
-                "all three axes have "
-                "the wrong sign, as when a left-handed frame or a single axis of LPS is taken for RAS.",
+                _(
+                    "The lists only agree when one of them is mirrored (residual {mirror:.1f} mm instead of {fre:.1f} mm): one or "
+                    "all three axes have "
+                    "the wrong sign, as when a left-handed frame or a single axis of LPS is taken for RAS."
+                ).format(mirror=mirror, fre=fre),
                 True,
             )
         ]
@@ -248,9 +296,11 @@ def _checkOrderAndAxes(source: FloatArray, target: FloatArray) -> list[PointProb
         return [
             PointProblem(
                 "order",
-                f"In this order the points don't agree (residual {fre:.1f} mm), in another order they do: the lists are in "
-                "different orders. "
-                "Let the program match them.",
+                _(
+                    "In this order the points don't agree (residual {fre:.1f} mm), in another order they do: the lists are in "
+                    "different orders. "
+                    "Let the program match them."
+                ).format(fre=fre),
                 True,
             )
         ]

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from FusionRegistrationLib.PairedPointSolver import solveRigid, solveRigidBatch
 from FusionRegistrationLib.PointSetGeometry import PointSetError, asPoints, describePointSet
 from FusionRegistrationLib.RigidTransform import FloatArray, transformPoints
+from TranslatedText.Translation import tr as _
 
 MAX_POINTS = 30
 NOISE_FLOOR_MM = 0.1
@@ -88,10 +89,14 @@ def matchPoints(
     source, target = asPoints(fromPoints, "from-points"), asPoints(toPoints, "to-points")
     for points, name in ((source, "from-points"), (target, "to-points")):
         if len(points) > MAX_POINTS:
-            raise PointSetError(f"The {name} are {len(points)}; at most {MAX_POINTS} can be matched. Restrict the search region.")
+            raise PointSetError(
+                _("The {name} are {count}; at most {maxPoints} can be matched. Restrict the search region.").format(
+                    name=name, count=len(points), maxPoints=MAX_POINTS
+                )
+            )
         describePointSet(points, name)
     if (outwardFrom is None) != (outwardTo is None):
-        raise ValueError("Give both outward directions or none.")
+        raise ValueError(_("Give both outward directions or none."))
     outward = None if outwardFrom is None else (_unit(outwardFrom), _unit(outwardTo))
     smaller = min(len(source), len(target))
     needed = minPairs if minPairs is not None else smaller if smaller <= 4 else max(4, (smaller + 1) // 2)
@@ -103,16 +108,20 @@ def matchPoints(
         return _nothing(
             len(source),
             len(target),
-            "Only a mirrored copy of the points fits: an axis is flipped on one side (for example LPS taken for RAS in one axis, or a "
-            "plate definition drawn from the wrong side). No registration was made; correct the frame of one of the lists.",
+            _(
+                "Only a mirrored copy of the points fits: an axis is flipped on one side (for example LPS taken for RAS in one axis, or a "
+                "plate definition drawn from the wrong side). No registration was made; correct the frame of one of the lists."
+            ),
             mirrored=True,
         )
     if not solutions:
         return _nothing(
             len(source),
             len(target),
-            f"No {needed} of the points agree within {toleranceMm:g} mm. Check that both lists are of the same markers and in millimetres, "
-            "or widen the tolerance.",
+            _(
+                "No {needed} of the points agree within {toleranceMm:g} mm. Check that both lists are of the same markers and in "
+                "millimetres, or widen the tolerance."
+            ).format(needed=needed, toleranceMm=toleranceMm),
         )
     best = solutions[0]
     # The same pose with one point paired otherwise is no other solution: the better of the two counts.
@@ -122,17 +131,19 @@ def matchPoints(
         match = _nothing(
             len(source),
             len(target),
-            f"{len(rivals)} different pairings of up to {max(len(s.pairs) for s in rivals)} points fit about equally well (the "
-            "layout is symmetric, or too few "
-            "points were found). Nothing was chosen: pair the points by hand, or use an asymmetric layout.",
+            _(
+                "{count} different pairings of up to {value} points fit about equally well (the "
+                "layout is symmetric, or too few "
+                "points were found). Nothing was chosen: pair the points by hand, or use an asymmetric layout."
+            ).format(count=len(rivals), value=max(len(s.pairs) for s in rivals)),
         )
         return dataclasses.replace(match, ambiguous=True, alternatives=tuple(s.pairs for s in rivals))
-    fromPaired, toPaired = {a for a, _ in best.pairs}, {b for _, b in best.pairs}
+    fromPaired, toPaired = {a for a, _unused in best.pairs}, {b for _unused, b in best.pairs}
     missing = tuple(i for i in range(len(source)) if i not in fromPaired)
     spurious = tuple(i for i in range(len(target)) if i not in toPaired)
     told = f"{len(best.pairs)} of {len(source)} points paired"
     if spurious:
-        told += f", {len(spurious)} of the other list left over"
+        told += _(", {count} of the other list left over").format(count=len(spurious))
     return PointMatch(best.pairs, best.fromToTo, best.freMm, False, False, (best.pairs,), missing, spurious, told + ".")
 
 
@@ -140,7 +151,7 @@ def _unit(direction: npt.ArrayLike | None) -> FloatArray:
     vector = np.asarray(direction, float).reshape(3)
     length = float(np.linalg.norm(vector))
     if not np.isfinite(length) or length == 0:
-        raise ValueError("An outward direction must be a vector of non-zero length.")
+        raise ValueError(_("An outward direction must be a vector of non-zero length."))
     return vector / length
 
 
@@ -193,7 +204,7 @@ def _solutions(
         scores += [(int(n), float(c), start + i) for i, (n, c) in enumerate(zip(near.sum(axis=1), cost)) if n >= needed]
     scores.sort(key=lambda s: (-s[0], s[1]))
     found: dict[Pairs, _Solution] = {}
-    for _, _, index in scores[:400]:
+    for _negativeCount, _error, index in scores[:400]:
         solution = _refine(source, target, rotations[index], translations[index], toleranceMm, needed)
         if solution is None or (outward is not None and outward[1] @ solution.fromToTo[:3, :3] @ outward[0] <= 0):
             continue

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from FusionRegistrationLib.RigidTransform import FloatArray
+from TranslatedText.Translation import tr as _
 
 MIN_SECOND_SPREAD_MM = 2.0
 """Smallest RMS spread (mm) of the points across their main line. Below it a localisation error of 0.5 mm turns the set by many degrees."""
@@ -53,15 +54,19 @@ def asPoints(points: npt.ArrayLike, name: str) -> FloatArray:
     try:
         array = np.array(points, dtype=float)
     except (TypeError, ValueError) as error:
-        raise PointSetError(f"The {name} are not numbers: {error}.") from error
+        raise PointSetError(_("The {name} are not numbers: {error}.").format(name=name, error=error)) from error
     if array.size == 0:
         array = array.reshape(0, 3)
     if array.ndim != 2 or array.shape[1] != 3:
-        raise PointSetError(f"The {name} must be N rows of 3 coordinates, not an array of shape {array.shape}.")
+        raise PointSetError(
+            _("The {name} must be N rows of 3 coordinates, not an array of shape {arrayShape}.").format(name=name, arrayShape=array.shape)
+        )
     bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
     if len(bad):
         raise PointSetError(
-            f"The {name} hold NaN or infinite coordinates at number {', '.join(str(i + 1) for i in bad)}: measure them again."
+            _("The {name} hold NaN or infinite coordinates at number {names}: measure them again.").format(
+                name=name, names=", ".join(str(i + 1) for i in bad)
+            )
         )
     return array
 
@@ -73,26 +78,37 @@ def describePointSet(points: FloatArray, name: str = "points") -> PointSetGeomet
     """
     count = len(points)
     if count < 3:
-        raise PointSetError(f"A rigid registration needs at least 3 points that are not on a line; the {name} are {count}. Add points.")
+        raise PointSetError(
+            _("A rigid registration needs at least 3 points that are not on a line; the {name} are {count}. Add points.").format(
+                name=name, count=count
+            )
+        )
     centroid = points.mean(axis=0)
-    _, values, axes = np.linalg.svd(points - centroid, full_matrices=False)
+    _unused, values, axes = np.linalg.svd(points - centroid, full_matrices=False)
     spreads = values / np.sqrt(count)
     if len(spreads) < 3:
         spreads = np.append(spreads, 0.0)
     first, second, third = (float(v) for v in spreads[:3])
-    told = f"spreads along the principal axes {first:.2f}, {second:.2f} and {third:.2f} mm"
+    told = _("spreads along the principal axes {first:.2f}, {second:.2f} and {third:.2f} mm").format(
+        first=first, second=second, third=third
+    )
     if first < MIN_SECOND_SPREAD_MM:
-        raise PointSetError(f"The {name} lie all in nearly one place ({told}): take points farther apart.", (first, second, third))
+        raise PointSetError(
+            _("The {name} lie all in nearly one place ({told}): take points farther apart.").format(name=name, told=told),
+            (first, second, third),
+        )
     if second < max(MIN_SECOND_SPREAD_MM, MIN_SPREAD_RATIO * first):
         kind = "on a line" if second < 1e-3 * first else "nearly on a line"
         raise PointSetError(
-            f"The {name} lie {kind} ({told}), so the rotation about that line is not determined: add a point at least "
-            f"{max(20.0, 0.3 * first):.0f} mm to the side of it.",
+            _(
+                "The {name} lie {kind} ({told}), so the rotation about that line is not determined: add a point at least "
+                "{value:.0f} mm to the side of it."
+            ).format(name=name, kind=kind, told=told, value=max(20.0, 0.3 * first)),
             (first, second, third),
         )
     warning = ""
     if second < WARN_SPREAD_RATIO * first:
-        warning = f"The {name} form a narrow strip ({told}): rotation about its length is weakly determined."
+        warning = _("The {name} form a narrow strip ({told}): rotation about its length is weakly determined.").format(name=name, told=told)
     return PointSetGeometry(centroid, axes, (first, second, third), warning)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from FusionRegistrationLib.RigidTransform import FloatArray
+from TranslatedText.Translation import tr as _
 
 MAX_FILE_BYTES = 64_000_000
 
@@ -91,7 +92,11 @@ def readPlusTransform(path: str | pathlib.Path, fromFrame: str, toFrame: str) ->
         if element.get("From") == fromFrame and element.get("To") == toFrame:
             return _matrix(element, path), element
     listed = ", ".join(f"{e.get('From')}To{e.get('To')}" for e in elements) or "none"
-    raise ValueError(f"{path} holds no transform {fromFrame}To{toFrame}; it holds: {listed}. Calibrate the probe in PLUS's fCal first.")
+    raise ValueError(
+        _("{path} holds no transform {fromFrame}To{toFrame}; it holds: {listed}. Calibrate the probe in PLUS's fCal first.").format(
+            path=path, fromFrame=fromFrame, toFrame=toFrame, listed=listed
+        )
+    )
 
 
 def readPlusXml(path: str | pathlib.Path) -> ElementTree.Element:
@@ -102,12 +107,14 @@ def readPlusXml(path: str | pathlib.Path) -> ElementTree.Element:
     file = pathlib.Path(path)
     try:
         if file.stat().st_size > MAX_FILE_BYTES:
-            raise ValueError(f"{path} is {file.stat().st_size / 1e6:.0f} MB, too large for a PLUS configuration.")
+            raise ValueError(
+                _("{path} is {stsize:.0f} MB, too large for a PLUS configuration.").format(path=path, stsize=file.stat().st_size / 1e6)
+            )
         return ElementTree.fromstring(file.read_bytes())
     except OSError as error:
-        raise ValueError(f"{path} can't be read: {error.strerror or error}.") from error
+        raise ValueError(_("{path} can't be read: {strerror}.").format(path=path, strerror=error.strerror or error)) from error
     except ElementTree.ParseError as error:
-        raise ValueError(f"{path} is no valid XML: {error}.") from error
+        raise ValueError(_("{path} is no valid XML: {error}.").format(path=path, error=error)) from error
 
 
 def _matrix(element: ElementTree.Element, path: str | pathlib.Path) -> FloatArray:
@@ -115,9 +122,13 @@ def _matrix(element: ElementTree.Element, path: str | pathlib.Path) -> FloatArra
     try:
         numbers = [float(v) for v in element.get("Matrix", "").split()]
     except ValueError as error:
-        raise ValueError(f"{path}: the matrix of {name} holds something that is no number ({error}).") from error
+        raise ValueError(
+            _("{path}: the matrix of {name} holds something that is no number ({error}).").format(path=path, name=name, error=error)
+        ) from error
     if len(numbers) != 16 or not np.isfinite(numbers).all():
-        raise ValueError(f"{path}: the matrix of {name} must be 16 finite numbers, it has {len(numbers)}.")
+        raise ValueError(
+            _("{path}: the matrix of {name} must be 16 finite numbers, it has {count}.").format(path=path, name=name, count=len(numbers))
+        )
     return np.array(numbers).reshape(4, 4)
 
 
@@ -129,25 +140,29 @@ def checkProbeCalibration(
     matrix = np.asarray(imageToProbe, float)
     if matrix.shape != (4, 4) or not np.isfinite(matrix).all() or not np.allclose(matrix[3], [0, 0, 0, 1], atol=1e-6):
         return ProbeCheck(
-            (float("nan"), float("nan")), float("nan"), False, ("ImageToProbe is not a 4x4 affine matrix of finite numbers.",), ()
+            (float("nan"), float("nan")), float("nan"), False, (_("ImageToProbe is not a 4x4 affine matrix of finite numbers."),), ()
         )
     column, row, normal = matrix[:3, 0], matrix[:3, 1], matrix[:3, 2]
     sizes = float(np.linalg.norm(column)), float(np.linalg.norm(row))
     problems: list[str] = []
     remarks: list[str] = []
     if min(sizes) == 0:
-        return ProbeCheck(sizes, float("nan"), False, ("ImageToProbe has an image axis of zero length.",), ())
+        return ProbeCheck(sizes, float("nan"), False, (_("ImageToProbe has an image axis of zero length."),), ())
     angle = float(np.degrees(np.arccos(np.clip(column @ row / (sizes[0] * sizes[1]), -1.0, 1.0))))
     _checkSizes(sizes, chosen, problems, remarks)
     skew = abs(angle - 90.0)
     if skew > chosen.maxAngleDeg:
         problems.append(
-            f"The image axes are at {angle:.1f} deg instead of 90 deg (limit {chosen.maxAngleDeg:g} deg off): calibrate the probe again."
+            _("The image axes are at {angle:.1f} deg instead of 90 deg (limit {maxAngleDeg:g} deg off): calibrate the probe again.").format(
+                angle=angle, maxAngleDeg=chosen.maxAngleDeg
+            )
         )
     elif skew > chosen.remarkAngleDeg:
         remarks.append(
-            f"The image axes are at {angle:.1f} deg instead of 90 deg: 40 mm beside the middle of the image that displaces a point by "
-            f"{40.0 * np.sin(np.radians(skew)):.1f} mm in depth. Usable, but a new calibration would be better."
+            _(
+                "The image axes are at {angle:.1f} deg instead of 90 deg: 40 mm beside the middle of the image that displaces a point by "
+                "{sin:.1f} mm in depth. Usable, but a new calibration would be better."
+            ).format(angle=angle, sin=40.0 * np.sin(np.radians(skew)))
         )
     cross = np.cross(column, row)
     handed = float(cross @ normal)
@@ -155,24 +170,29 @@ def checkProbeCalibration(
     length = float(np.linalg.norm(normal))
     if length < 1e-9:
         rightHanded = True
-        remarks.append("ImageToProbe has no third axis (flat matrix); it is completed with the normal of the image.")
+        remarks.append(_("ImageToProbe has no third axis (flat matrix); it is completed with the normal of the image."))
     elif handed < 0:
         problems.append(
-            "ImageToProbe is left-handed: the image is mirrored against the calibration. Check the image orientation (MF/UF...) "
-            "in the PLUS "
-            "device set; a mirrored image shows left as right."
+            _(
+                "ImageToProbe is left-handed: the image is mirrored against the calibration. Check the image orientation (MF/UF...) "
+                "in the PLUS "
+                "device set; a mirrored image shows left as right."
+            )
         )
     elif handed < 0.9 * float(np.linalg.norm(cross)) * length:
-        remarks.append("The third axis of ImageToProbe isn't perpendicular to the image; only the image plane is used.")
+        remarks.append(_("The third axis of ImageToProbe isn't perpendicular to the image; only the image plane is used."))
     offset = float(np.linalg.norm(matrix[:3, 3]))
     if offset > chosen.maxOffsetMm:
         problems.append(
-            f"The image lies {offset:.0f} mm from the probe's sensor (limit {chosen.maxOffsetMm:g} mm): wrong unit or wrong transform."
+            _("The image lies {offset:.0f} mm from the probe's sensor (limit {maxOffsetMm:g} mm): wrong unit or wrong transform.").format(
+                offset=offset, maxOffsetMm=chosen.maxOffsetMm
+            )
         )
     if np.isfinite(errorMm) and errorMm > chosen.remarkErrorMm:
         remarks.append(
-            f"The file states a calibration error of {errorMm:.2f} mm (more than {chosen.remarkErrorMm:g} mm): check it with a "
-            "wire phantom."
+            _(
+                "The file states a calibration error of {errorMm:.2f} mm (more than {remarkErrorMm:g} mm): check it with a wire phantom."
+            ).format(errorMm=errorMm, remarkErrorMm=chosen.remarkErrorMm)
         )
     return ProbeCheck(sizes, angle, rightHanded, tuple(problems), tuple(remarks))
 
@@ -182,20 +202,29 @@ def _checkSizes(sizes: tuple[float, float], limits: ProbeCheckLimits, problems: 
     for name, size in zip(("wide", "high"), sizes):
         if not low <= size <= high:
             hint = (
-                " Is it in metres?"
+                _(" Is it in metres?")
                 if low <= size * 1000.0 <= high
-                else " Is it an identity instead of a calibration?"
+                else _(" Is it an identity instead of a calibration?")
                 if abs(size - 1) < 1e-6
                 else ""
             )
-            problems.append(f"A pixel would be {size:.4g} mm {name}, outside {low:g}-{high:g} mm.{hint}")
+            problems.append(
+                _("A pixel would be {size:.4g} mm {name}, outside {low:g}-{high:g} mm.{hint}").format(
+                    size=size, name=name, low=low, high=high, hint=hint
+                )
+            )
     aspect = max(sizes) / min(sizes)
     if aspect > limits.maxAspect:
-        problems.append(f"Pixels of {sizes[0]:.3f} x {sizes[1]:.3f} mm are too far from square (limit {limits.maxAspect:g} : 1).")
+        problems.append(
+            _("Pixels of {sizes:.3f} x {sizes2:.3f} mm are too far from square (limit {maxAspect:g} : 1).").format(
+                sizes=sizes[0], sizes2=sizes[1], maxAspect=limits.maxAspect
+            )
+        )
     elif aspect > limits.remarkAspect:
         remarks.append(
-            f"Pixels are {sizes[0]:.3f} x {sizes[1]:.3f} mm, not square ({100 * (aspect - 1):.0f} % apart): compare with the "
-            "scanner's scale."
+            _("Pixels are {sizes:.3f} x {sizes2:.3f} mm, not square ({aspect:.0f} % apart): compare with the scanner's scale.").format(
+                sizes=sizes[0], sizes2=sizes[1], aspect=100 * (aspect - 1)
+            )
         )
 
 
@@ -208,7 +237,9 @@ def compareImageOrientation(imageToProbe: npt.ArrayLike, probeDepthDirection: np
     row = matrix[:3, 1] / np.linalg.norm(matrix[:3, 1])
     cosine = float(row @ direction / np.linalg.norm(direction))
     if cosine < -0.5:
-        return "The rows of the image run against the beam: the picture is upside down. Check the image orientation in the PLUS device set."
+        return _(
+            "The rows of the image run against the beam: the picture is upside down. Check the image orientation in the PLUS device set."
+        )
     if cosine < 0.5:
-        return "The rows of the image run across the beam: the picture is turned, or the calibration belongs to another probe."
+        return _("The rows of the image run across the beam: the picture is turned, or the calibration belongs to another probe.")
     return ""

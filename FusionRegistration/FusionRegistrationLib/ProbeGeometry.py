@@ -12,6 +12,8 @@ import functools
 import numpy as np
 import numpy.typing as npt
 
+from TranslatedText.Translation import tr as _
+
 FloatArray = npt.NDArray[np.float64]
 
 SAMPLE_MM = 0.3
@@ -100,7 +102,11 @@ def linearGeometry(
     first, top, last, bottom = region or (0.0, 0.0, columns - 1.0, rows - 1.0)
     width, depth = (last - first) * pixelMm[0], (bottom - top) * pixelMm[1]
     if width < 5.0 or depth < 5.0:
-        raise ValueError(f"The scanned region of the ultrasound image measures {width:.1f} x {depth:.1f} mm: check region and pixel size.")
+        raise ValueError(
+            _("The scanned region of the ultrasound image measures {width:.1f} x {depth:.1f} mm: check region and pixel size.").format(
+                width=width, depth=depth
+            )
+        )
     lines = max(8, round(width / LINE_MM))
     step = width / lines
     sample = max(SAMPLE_MM, pixelMm[1])
@@ -127,7 +133,7 @@ def curvilinearGeometry(
     """
     _checkImage(columns, rows, pixelMm)
     if not (faceRadiusMm > 0 and depthMm >= 5.0 and 1.0 <= halfAngleDeg <= 90.0):
-        raise ValueError("A curved array needs a positive face radius, at least 5 mm depth and a half angle of 1-90 degrees.")
+        raise ValueError(_("A curved array needs a positive face radius, at least 5 mm depth and a half angle of 1-90 degrees."))
     angle = np.radians(halfAngleDeg)
     lines = max(8, round(2.0 * angle * (faceRadiusMm + 0.5 * depthMm) / LINE_MM))
     step = 2.0 * angle / lines
@@ -153,22 +159,34 @@ def checkCalibration(imageToProbe: npt.ArrayLike) -> FloatArray:
     :raises ValueError: with the reason and the remedy.
     """
     matrix = np.asarray(imageToProbe, float)
-    remedy = "calibrate the probe (PLUS fCal) and load its ImageToProbe transform."
+    remedy = _("calibrate the probe (PLUS fCal) and load its ImageToProbe transform.")
     if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
-        raise ValueError(f"ImageToProbe is no 4x4 matrix of numbers: {remedy}")
+        raise ValueError(_("ImageToProbe is no 4x4 matrix of numbers: {remedy}").format(remedy=remedy))
     if np.allclose(matrix, np.eye(4)):
-        raise ValueError(f"ImageToProbe is the identity, the probe is not calibrated: {remedy}")
+        raise ValueError(_("ImageToProbe is the identity, the probe is not calibrated: {remedy}").format(remedy=remedy))
     width, height = (float(np.linalg.norm(matrix[:3, k])) for k in (0, 1))
     if not (0.01 <= width <= 1.0 and 0.01 <= height <= 1.0):
-        raise ValueError(f"ImageToProbe says a pixel measures {width:.3g} x {height:.3g} mm, which no ultrasound image does: {remedy}")
+        raise ValueError(
+            _("ImageToProbe says a pixel measures {width:.3g} x {height:.3g} mm, which no ultrasound image does: {remedy}").format(
+                width=width, height=height, remedy=remedy
+            )
+        )
     cosine = abs(float(matrix[:3, 0] @ matrix[:3, 1])) / (width * height)
     if cosine > 0.2:
-        raise ValueError(f"The axes of ImageToProbe stand at {np.degrees(np.arccos(cosine)):.0f} degrees instead of 90: {remedy}")
+        raise ValueError(
+            _("The axes of ImageToProbe stand at {arccos:.0f} degrees instead of 90: {remedy}").format(
+                arccos=np.degrees(np.arccos(cosine)), remedy=remedy
+            )
+        )
     return matrix
 
 
 def _checkImage(columns: int, rows: int, pixelMm: tuple[float, float]) -> None:
     if columns < 16 or rows < 16:
-        raise ValueError(f"An ultrasound image of {columns} x {rows} pixels is too small.")
+        raise ValueError(_("An ultrasound image of {columns} x {rows} pixels is too small.").format(columns=columns, rows=rows))
     if not (0.0 < pixelMm[0] < 5.0 and 0.0 < pixelMm[1] < 5.0):
-        raise ValueError(f"A pixel of {pixelMm[0]:.3g} x {pixelMm[1]:.3g} mm is implausible: check the probe's calibration.")
+        raise ValueError(
+            _("A pixel of {pixelMm:.3g} x {pixelMm2:.3g} mm is implausible: check the probe's calibration.").format(
+                pixelMm=pixelMm[0], pixelMm2=pixelMm[1]
+            )
+        )

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from FusionRegistrationLib.RigidTransform import FloatArray, invertRigid, rotationAngleDeg, whyNotRigid
+from TranslatedText.Translation import tr as _
 
 FORMAT_VERSION = 1
 BREATHING_SPEED_MM_S = 10.0
@@ -122,7 +123,7 @@ class RegistrationDoubt:
         self._latest = pose
         if gapSec > 1.0 and len(self._poses) >= self.limits.smoothSamples:
             # After a gap the old samples say nothing about speed: their place is compared once enough new ones are there.
-            self._placeBeforeGap = _medianPose([p for _, p in list(self._poses)[-self.limits.smoothSamples :]])
+            self._placeBeforeGap = _medianPose([p for _unused, p in list(self._poses)[-self.limits.smoothSamples :]])
             self._poses.clear()
         self._poses.append((timeSec, pose))
         while len(self._poses) > 2 * self.limits.smoothSamples + 1 and timeSec - self._poses[0][0] > 4.0 * self.limits.jumpSec:
@@ -153,9 +154,11 @@ class RegistrationDoubt:
                 DoubtCause.DISTORTION,
                 timeSec,
                 moved,
-                f"The distance between the reference and {name} changed by {moved:.1f} mm ({turned:.1f} deg), though both are "
-                "fixed: metal or the "
-                "gantry distorts the tracker's field, or a sensor came loose.",
+                _(
+                    "The distance between the reference and {name} changed by {moved:.1f} mm ({turned:.1f} deg), though both are "
+                    "fixed: metal or the "
+                    "gantry distorts the tracker's field, or a sensor came loose."
+                ).format(name=name, moved=moved, turned=turned),
                 name,
             )
         return tuple(self._reasons[before:])
@@ -163,7 +166,7 @@ class RegistrationDoubt:
     def setPatientTracked(self, timeSec: float, tracked: bool) -> None:
         """State that no sensor is on the patient (Reference = Tracker); not a doubt by itself unless the sensor disappeared."""
         if not tracked and self._baseline is not None:
-            self._add(DoubtCause.NOT_TRACKED, timeSec, 0.0, "The patient's reference is no longer tracked: movement goes unnoticed.")
+            self._add(DoubtCause.NOT_TRACKED, timeSec, 0.0, _("The patient's reference is no longer tracked: movement goes unnoticed."))
 
     def toDict(self) -> dict[str, Any]:
         """JSON-ready state of the doubt: reasons, confirmations, limits, baseline."""
@@ -183,7 +186,7 @@ class RegistrationDoubt:
         :raises ValueError: content of another kind or version.
         """
         if content.get("format") != "RegistrationDoubt" or content.get("version") != FORMAT_VERSION:
-            raise ValueError("This is no stored registration doubt of a version that this program reads.")
+            raise ValueError(_("This is no stored registration doubt of a version that this program reads."))
         doubt = RegistrationDoubt(DoubtLimits(**content["limits"]))
         doubt._reasons = [DoubtReason(DoubtCause(r["cause"]), r["timeSec"], r["amount"], r["message"]) for r in content["reasons"]]
         doubt.confirmations = [(float(t), str(n)) for t, n in content["confirmations"]]
@@ -207,14 +210,16 @@ class RegistrationDoubt:
             DoubtCause.NOT_TRACKED,
             timeSec,
             timeSec - self._lastTimeSec,
-            f"The patient's reference was not seen for {timeSec - self._lastTimeSec:.0f} s: movement goes unnoticed.",
+            _("The patient's reference was not seen for {timeSec:.0f} s: movement goes unnoticed.").format(
+                timeSec=timeSec - self._lastTimeSec
+            ),
         )
         return tuple(self._reasons[before:])
 
     def _checkJump(self, timeSec: float) -> None:
         """Compare the newest samples with those ``jumpSec`` before, or with the last ones before a gap; medians keep single strays out."""
         count = self.limits.smoothSamples
-        new = [p for _, p in list(self._poses)[-count:]]
+        new = [p for _unused, p in list(self._poses)[-count:]]
         if len(new) < count:
             return
         if self._placeBeforeGap is not None:
@@ -237,7 +242,9 @@ class RegistrationDoubt:
                 DoubtCause.JUMP,
                 timeSec,
                 moved,
-                f"The patient's reference jumped by {moved:.1f} mm and {turned:.1f} deg: it was knocked, or the patient moved.",
+                _("The patient's reference jumped by {moved:.1f} mm and {turned:.1f} deg: it was knocked, or the patient moved.").format(
+                    moved=moved, turned=turned
+                ),
             )
 
     def _checkSlow(self, timeSec: float, pose: FloatArray) -> None:
@@ -247,12 +254,12 @@ class RegistrationDoubt:
             self._history.popleft()
         if timeSec - self._history[0][0] < 0.9 * limits.breathingSec:
             return
-        places = np.array([p[:3, 3] for _, p in self._history])
+        places = np.array([p[:3, 3] for _unused, p in self._history])
         if self._baseline is None:
-            self._baseline = _meanPose([p for _, p in self._history])
+            self._baseline = _meanPose([p for _unused, p in self._history])
         # Peak to peak along the main direction of motion, between the 5th and 95th percentile: single strays don't count.
         centered = places - places.mean(axis=0)
-        _, _, axes = np.linalg.svd(centered, full_matrices=False)
+        _unused, _unused, axes = np.linalg.svd(centered, full_matrices=False)
         low, high = np.quantile(centered @ axes[0], [0.05, 0.95])
         self._amplitudeMm = float(high - low)
         if high - low > limits.breathingMm:
@@ -260,10 +267,12 @@ class RegistrationDoubt:
                 DoubtCause.BREATHING,
                 timeSec,
                 float(high - low),
-                f"The patient's reference moves by {high - low:.0f} mm with breathing: wait for quiet breathing, or hold the "
-                "breath as in the CT.",
+                _(
+                    "The patient's reference moves by {high:.0f} mm with breathing: wait for quiet breathing, or hold the "
+                    "breath as in the CT."
+                ).format(high=high - low),
             )
-        mean = _meanPose([p for _, p in self._history])
+        mean = _meanPose([p for _unused, p in self._history])
         moved = float(np.linalg.norm(mean[:3, 3] - self._baseline[:3, 3]))
         turned = rotationAngleDeg(invertRigid(self._baseline) @ mean)
         if moved > limits.driftMm or turned > limits.driftDeg:
@@ -271,8 +280,10 @@ class RegistrationDoubt:
                 DoubtCause.DRIFT,
                 timeSec,
                 moved,
-                f"The patient's reference is {moved:.0f} mm and {turned:.0f} deg from where it was at registration: the patient "
-                "or the plate moved.",
+                _(
+                    "The patient's reference is {moved:.0f} mm and {turned:.0f} deg from where it was at registration: the patient "
+                    "or the plate moved."
+                ).format(moved=moved, turned=turned),
             )
 
     def _add(self, cause: DoubtCause, timeSec: float, amount: float, message: str, subject: str = "") -> None:
@@ -293,7 +304,7 @@ def _medianPose(poses: list[FloatArray]) -> FloatArray:
 def _meanPose(poses: list[FloatArray]) -> FloatArray:
     """Median place and mean rotation (nearest rotation to the mean matrix)."""
     array = np.array(poses)
-    u, _, vt = np.linalg.svd(array[:, :3, :3].mean(axis=0))
+    u, _unused, vt = np.linalg.svd(array[:, :3, :3].mean(axis=0))
     result = np.eye(4)
     result[:3, :3] = u @ np.diag([1.0, 1.0, np.linalg.det(u @ vt)]) @ vt
     result[:3, 3] = np.median(array[:, :3, 3], axis=0)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from FusionRegistrationLib.PointSetGeometry import PointSetError, asPoints
 from FusionRegistrationLib.RegistrationVerdict import DEFAULT_LIMIT_MM, LIMIT_SOURCE
 from FusionRegistrationLib.RigidTransform import FloatArray, checkRigid, transformPoints
+from TranslatedText.Translation import tr as _
 
 FORMAT_VERSION = 1
 
@@ -54,7 +55,7 @@ class RegistrationVerification:
         :raises ValueError: content of another kind or version.
         """
         if content.get("format") != "RegistrationVerification" or content.get("version") != FORMAT_VERSION:
-            raise ValueError("This is no stored verification of a version that this program reads.")
+            raise ValueError(_("This is no stored verification of a version that this program reads."))
         values = {f.name: content[f.name] for f in dataclasses.fields(RegistrationVerification)}
         values["names"] = tuple(values["names"])
         for name in ("knownRas", "errorVectorsRas"):
@@ -84,12 +85,16 @@ def verifyRegistration(
     matrix = checkRigid(referenceToRas, "ReferenceToRas")
     touched, known = asPoints(touchedInReference, "touched points"), asPoints(knownRas, "known points")
     if len(touched) == 0 or len(touched) != len(known):
-        raise PointSetError(f"{len(touched)} points were touched but {len(known)} known places were given; touch at least one known point.")
+        raise PointSetError(
+            _("{count} points were touched but {total} known places were given; touch at least one known point.").format(
+                count=len(touched), total=len(known)
+            )
+        )
     if not np.isfinite(limitMm) or limitMm <= 0:
-        raise ValueError(f"The pass line must be a positive length in mm, not {limitMm}.")
+        raise ValueError(_("The pass line must be a positive length in mm, not {limitMm}.").format(limitMm=limitMm))
     labels = tuple(str(n) for n in names) if names is not None else tuple(str(i + 1) for i in range(len(known)))
     if len(labels) != len(known):
-        raise ValueError(f"{len(labels)} names were given for {len(known)} points.")
+        raise ValueError(_("{count} names were given for {total} points.").format(count=len(labels), total=len(known)))
     vectors = transformPoints(matrix, touched) - known
     errors = np.linalg.norm(vectors, axis=1)
     worst = int(np.argmax(errors))
@@ -98,15 +103,23 @@ def verifyRegistration(
     if registrationPointsRas is not None:
         used = np.asarray(registrationPointsRas, float).reshape(-1, 3)
         independent = bool(np.linalg.norm(known[:, None] - used[None], axis=2).min(initial=np.inf) > 1.0)
-    message = (
-        f"Measured error at {len(known)} touched point{'s' * (len(known) > 1)}: mean {errors.mean():.1f} mm, largest "
-        f"{errors[worst]:.1f} mm "
-        f"at {labels[worst]}; {'within' if passed else 'above'} the limit of {limitMm:g} mm."
+    message = _(
+        "Measured error at {count} touched point{value}: mean {mean:.1f} mm, largest "
+        "{errors:.1f} mm "
+        "at {labels}; {value2} the limit of {limitMm:g} mm."
+    ).format(
+        count=len(known),
+        value="s" * (len(known) > 1),
+        mean=errors.mean(),
+        errors=errors[worst],
+        labels=labels[worst],
+        value2="within" if passed else "above",
+        limitMm=limitMm,
     )
     if not passed:
-        message += " Don't rely on this registration: measure the points again and register anew."
+        message += _(" Don't rely on this registration: measure the points again and register anew.")
     if not independent:
-        message += " Some of these points were used for the registration: touch others to learn the true error."
+        message += _(" Some of these points were used for the registration: touch others to learn the true error.")
     return RegistrationVerification(
         names=labels,
         knownRas=known,

@@ -20,6 +20,7 @@ from FusionRegistrationLib.TargetRegistrationError import (
     predictTwistUncertainty,
     unitAxis,
 )
+from TranslatedText.Translation import tr as _
 
 FORMAT_VERSION = 1
 
@@ -113,13 +114,17 @@ class RigidFit:
         :raises ValueError: when the content is of another kind or version, or a field is missing.
         """
         if content.get("format") != "RigidFit":
-            raise ValueError(f"This is no stored registration fit (format {content.get('format')!r}).")
+            raise ValueError(_("This is no stored registration fit (format {format!r}).").format(format=content.get("format")))
         if content.get("version") != FORMAT_VERSION:
-            raise ValueError(f"The stored fit has version {content.get('version')!r}; this program reads version {FORMAT_VERSION}.")
+            raise ValueError(
+                _("The stored fit has version {version!r}; this program reads version {formatVersion}.").format(
+                    version=content.get("version"), formatVersion=FORMAT_VERSION
+                )
+            )
         values: dict[str, Any] = {}
         for field in dataclasses.fields(RigidFit):
             if field.name not in content and field.name not in _LATER_FIELDS:
-                raise ValueError(f"The stored fit lacks its field '{field.name}'.")
+                raise ValueError(_("The stored fit lacks its field '{fieldName}'.").format(fieldName=field.name))
             value: Any = content.get(field.name)
             if field.name == "predictedTre":
                 value = {name: TargetError(tuple(e["pointTo"]), e["rmsMm"], e["meanMm"], e["p95Mm"]) for name, e in value.items()}
@@ -186,22 +191,26 @@ def fitRigid(
     :param robust: leave points out that contradict the rest (at most half of them); which ones is told in ``outliers``.
     :raises PointSetError: fewer than 3 pairs, NaN, unequal numbers, collinear or nearly collinear points; with singular values.
     """
-    source, target = asPoints(fromPoints, "points of the from-frame"), asPoints(toPoints, "points of the to-frame")
+    source, target = asPoints(fromPoints, _("points of the from-frame")), asPoints(toPoints, _("points of the to-frame"))
     count = len(source)
     if count != len(target):
-        raise PointSetError(f"The lists have {count} and {len(target)} points: pair them first (point matching does it without order).")
+        raise PointSetError(
+            _("The lists have {count} and {total} points: pair them first (point matching does it without order).").format(
+                count=count, total=len(target)
+            )
+        )
     labels = tuple(str(n) for n in names) if names is not None else tuple(f"{i + 1}" for i in range(count))
     if len(labels) != count:
-        raise PointSetError(f"{len(labels)} names were given for {count} points.")
+        raise PointSetError(_("{count} names were given for {total} points.").format(count=len(labels), total=count))
     if longAxisTo is not None and (isotropicFle or fromCovariances is not None or toCovariances is not None):
-        raise ValueError("Say how the localisation error is shaped in one way only: even, by covariances, or by its long axis.")
+        raise ValueError(_("Say how the localisation error is shaped in one way only: even, by covariances, or by its long axis."))
     longAxis = None if longAxisTo is None else unitAxis(longAxisTo)
     w = _checkedWeights(weights, count)
     fromCov, toCov = _checkedCovariances(fromCovariances, count, "from"), _checkedCovariances(toCovariances, count, "to")
     if w is not None and (fromCov is not None or toCov is not None):
-        raise ValueError("Give either weights or covariances of the points, not both.")
-    describePointSet(source, "points of the from-frame")
-    describePointSet(target, "points of the to-frame")
+        raise ValueError(_("Give either weights or covariances of the points, not both."))
+    describePointSet(source, _("points of the from-frame"))
+    describePointSet(target, _("points of the to-frame"))
 
     def solve(mask: npt.NDArray[np.bool_]) -> FloatArray:
         if fromCov is None and toCov is None:
@@ -213,7 +222,7 @@ def fitRigid(
 
     used = robustInliers(source, target, solve, informationOf) if robust else np.ones(count, bool)
     fromToTo = solve(used)
-    geometry = describePointSet(target[used], "used points of the to-frame")
+    geometry = describePointSet(target[used], _("used points of the to-frame"))
     residuals = target - transformPoints(fromToTo, source)
     lengths = np.linalg.norm(residuals, axis=1)
     usedCount = int(used.sum())
@@ -263,17 +272,19 @@ def _warnings(
 ) -> tuple[str, ...]:
     told = [geometryWarning] if geometryWarning else []
     if usedCount == 3:
-        told.append("Only 3 points: an error in one of them can't be noticed. Use at least 4, better 6.")
+        told.append(_("Only 3 points: an error in one of them can't be noticed. Use at least 4, better 6."))
     left = [label for label, isUsed in zip(labels, used) if not isUsed]
     if left:
         told.append(
-            f"Left out because {'it contradicts' if len(left) == 1 else 'they contradict'} the others: {nameList(left)}. Measure again."
+            _("Left out because {value} the others: {nameList}. Measure again.").format(
+                value="it contradicts" if len(left) == 1 else "they contradict", nameList=nameList(left)
+            )
         )
     kept = [n for n in outliers if n not in left]
     if kept:
-        told.append(f"Point {nameList(kept)} doesn't agree with the others: measure it again or leave it out.")
+        told.append(_("Point {nameList} doesn't agree with the others: measure it again or leave it out.").format(nameList=nameList(kept)))
     if squares < 1e-16 * usedCount:
-        told.append("All residuals are zero: these look like copied points, not measured ones. The predicted error means nothing.")
+        told.append(_("All residuals are zero: these look like copied points, not measured ones. The predicted error means nothing."))
     return tuple(told)
 
 
@@ -303,9 +314,9 @@ def _checkedWeights(weights: npt.ArrayLike | None, count: int) -> FloatArray | N
         return None
     array = np.array(weights, float).reshape(-1)
     if len(array) != count:
-        raise ValueError(f"{len(array)} weights were given for {count} points.")
+        raise ValueError(_("{count} weights were given for {total} points.").format(count=len(array), total=count))
     if not np.isfinite(array).all() or (array <= 0).any():
-        raise ValueError("Weights must be positive numbers; leave a point out instead of giving it weight zero.")
+        raise ValueError(_("Weights must be positive numbers; leave a point out instead of giving it weight zero."))
     return array
 
 
@@ -314,10 +325,16 @@ def _checkedCovariances(covariances: npt.ArrayLike | None, count: int, frame: st
         return None
     array: FloatArray = np.array(covariances, dtype=np.float64)
     if array.shape not in {(3, 3), (count, 3, 3)}:
-        raise ValueError(f"The FLE covariance of the {frame}-frame must be (3, 3) or ({count}, 3, 3), not {array.shape}.")
+        raise ValueError(
+            _("The FLE covariance of the {frame}-frame must be (3, 3) or ({count}, 3, 3), not {arrayShape}.").format(
+                frame=frame, count=count, arrayShape=array.shape
+            )
+        )
     array = np.array(np.broadcast_to(array, (count, 3, 3)), dtype=np.float64)
     if not np.isfinite(array).all() or not np.allclose(array, np.swapaxes(array, 1, 2)) or np.linalg.eigvalsh(array).min() <= 0:
-        raise ValueError(f"The FLE covariance of the {frame}-frame must be symmetric with positive eigenvalues (mm^2).")
+        raise ValueError(
+            _("The FLE covariance of the {frame}-frame must be symmetric with positive eigenvalues (mm^2).").format(frame=frame)
+        )
     return array
 
 

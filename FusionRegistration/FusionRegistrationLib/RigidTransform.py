@@ -12,6 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from TranslatedText.Translation import tr as _
+
 FloatArray = npt.NDArray[np.float64]
 
 RIGID_TOLERANCE = 1e-3
@@ -75,21 +77,21 @@ def whyNotRigid(matrix: npt.ArrayLike, tolerance: float = RIGID_TOLERANCE) -> st
     try:
         array = np.asarray(matrix, float)
     except (TypeError, ValueError):
-        return "it is not a matrix of numbers"
+        return _("it is not a matrix of numbers")
     if array.shape != (4, 4):
-        return f"its shape is {array.shape}, not (4, 4)"
+        return _("its shape is {arrayShape}, not (4, 4)").format(arrayShape=array.shape)
     if not all(map(math.isfinite, array.ravel().tolist())):
-        return "it holds NaN or infinite values"
-    (a, b, c, _), (d, e, f, _), (g, h, i, _), (x, y, z, one) = array.tolist()
+        return _("it holds NaN or infinite values")
+    (a, b, c, _unused), (d, e, f, _unused), (g, h, i, _unused), (x, y, z, one) = array.tolist()
     if max(abs(x), abs(y), abs(z)) > 1e-6 or abs(one - 1.0) > 1.1e-5:
-        return "its last row is not 0 0 0 1"
+        return _("its last row is not 0 0 0 1")
     lengths = (a * a + b * b + c * c, d * d + e * e + f * f, g * g + h * h + i * i)
     products = (a * d + b * e + c * f, a * g + b * h + c * i, d * g + e * h + f * i)
     deviation = max(*(abs(length - 1.0) for length in lengths), *map(abs, products))
     if deviation > tolerance:
-        return f"its axes are not orthonormal (deviation {deviation:.3g})"
+        return _("its axes are not orthonormal (deviation {deviation:.3g})").format(deviation=deviation)
     if a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g) < 0:
-        return "it is mirrored (determinant -1)"
+        return _("it is mirrored (determinant -1)")
     return ""
 
 
@@ -100,5 +102,5 @@ def checkRigid(matrix: npt.ArrayLike, name: str, tolerance: float = RIGID_TOLERA
     """
     reason = whyNotRigid(matrix, tolerance)
     if reason:
-        raise ValueError(f"Transform {name} is not rigid: {reason}.")
+        raise ValueError(_("Transform {name} is not rigid: {reason}.").format(name=name, reason=reason))
     return np.asarray(matrix, float)

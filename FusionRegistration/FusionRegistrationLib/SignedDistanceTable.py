@@ -18,6 +18,8 @@ import functools
 import numpy as np
 import numpy.typing as npt
 
+from TranslatedText.Translation import tr as _
+
 FloatArray = npt.NDArray[np.float64]
 Float32Array = npt.NDArray[np.float32]
 
@@ -55,7 +57,7 @@ class SignedDistanceTable:
 
     def lookup(self, placesRas: Float32Array) -> tuple[Float32Array, Float32Array, Float32Array]:
         """Distances (n,), gradients (3, n) and curvatures (n,) at points given as (3, n): single precision, for inner loops."""
-        nx, ny, _ = self.shape
+        nx, ny, _unused = self.shape
         cell = (placesRas - self.originRas.astype(np.float32)[:, None]) / np.float32(self.spacingMm)
         nearest = np.rint(cell)
         np.clip(nearest, 0, (np.array(self.shape, np.float32) - 1)[:, None], out=nearest)
@@ -121,13 +123,13 @@ def buildSignedDistanceTable(
     points = np.asarray(pointsRas, float).reshape(-1, 3)
     normals = np.asarray(normalsRas, float).reshape(-1, 3)
     if len(points) == 0:
-        raise ValueError("The bone surface has no points: check the threshold or the segmentation it came from.")
+        raise ValueError(_("The bone surface has no points: check the threshold or the segmentation it came from."))
     if len(points) != len(normals):
-        raise ValueError(f"The bone surface has {len(points)} points but {len(normals)} normals.")
+        raise ValueError(_("The bone surface has {count} points but {total} normals.").format(count=len(points), total=len(normals)))
     if not (spacingMm > 0 and marginMm > 0):
-        raise ValueError("Spacing and margin of the distance table must be positive lengths in mm.")
+        raise ValueError(_("Spacing and margin of the distance table must be positive lengths in mm."))
     if not (np.isfinite(points).all() and np.isfinite(normals).all()):
-        raise ValueError("The bone surface holds NaN or infinite coordinates.")
+        raise ValueError(_("The bone surface holds NaN or infinite coordinates."))
 
     origin = points.min(axis=0) - marginMm
     shape = np.ceil((points.max(axis=0) + marginMm - origin) / spacingMm).astype(int) + 1
@@ -194,7 +196,7 @@ def _propagateClosest(owner: npt.NDArray[np.int32], squared: Float32Array, squar
     """Two passes in which every voxel tries the closest points of its six neighbours (repairs the tie-breaking of the transform)."""
     assert callable(squaredTo)
     owner = owner.copy()
-    for _ in range(2):
+    for _unused in range(2):
         changed = 0
         for axis in range(3):
             for step in (1, -1):

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from FusionRegistrationLib.RigidTransform import FloatArray, rigidFrom
 from FusionRegistrationLib.ToolPoses import usablePoses
+from TranslatedText.Translation import tr as _
 
 MIN_POSES = 20
 MIN_SPIN_DEG = 60.0
@@ -53,10 +54,12 @@ def calibrateSpin(
     rotations = poses[:, :3, :3]
     if len(rotations) < MIN_POSES:
         raise ValueError(
-            f"Only {len(rotations)} usable poses were collected ({invalid} invalid); spin the tool for longer, at least {MIN_POSES}."
+            _("Only {count} usable poses were collected ({invalid} invalid); spin the tool for longer, at least {minPoses}.").format(
+                count=len(rotations), invalid=invalid, minPoses=MIN_POSES
+            )
         )
     weights = np.ones(len(rotations))
-    for _ in range(10):
+    for _unused in range(10):
         axis, place, deviations = _solve(rotations, weights)
         scale = max(1.4826 * float(np.median(deviations)), 1e-9)
         weights = 1.0 / (1.0 + (deviations / (3.0 * scale)) ** 2) ** 2
@@ -64,12 +67,18 @@ def calibrateSpin(
     axis, place, deviations = _solve(rotations[kept], np.ones(int(kept.sum())))
     spinDeg = _spinRangeDeg(rotations[kept], axis, place)
     if spinDeg < 10.0:
-        raise ValueError(f"The tool was turned by {spinDeg:.0f} deg only: spin it about its own axis, at least {MIN_SPIN_DEG:.0f} deg.")
+        raise ValueError(
+            _("The tool was turned by {spinDeg:.0f} deg only: spin it about its own axis, at least {minSpinDeg:.0f} deg.").format(
+                spinDeg=spinDeg, minSpinDeg=MIN_SPIN_DEG
+            )
+        )
     rough = np.asarray(towardsTipInTool, float)
     if abs(float(axis @ rough)) < 0.2 * float(np.linalg.norm(rough)):
         raise ValueError(
-            "The axis found lies across the direction from hub to tip: the tool was swung, not spun about its own length, "
-            "or the tip calibration is wrong."
+            _(
+                "The axis found lies across the direction from hub to tip: the tool was swung, not spun about its own length, "
+                "or the tip calibration is wrong."
+            )
         )
     if axis @ rough < 0:
         axis = -axis
@@ -79,9 +88,11 @@ def calibrateSpin(
     axisSdDeg = rmsDeg / float(np.sqrt(max(int(kept.sum()) / 6.0, 1.0)) * np.sqrt(lever))
     hint = ""
     if spinDeg < MIN_SPIN_DEG:
-        hint = f"The tool was turned by {spinDeg:.0f} deg only: spin it further, at least {MIN_SPIN_DEG:.0f} deg."
+        hint = _("The tool was turned by {spinDeg:.0f} deg only: spin it further, at least {minSpinDeg:.0f} deg.").format(
+            spinDeg=spinDeg, minSpinDeg=MIN_SPIN_DEG
+        )
     elif rmsDeg > 1.5:
-        hint = f"The shaft wobbled by {rmsDeg:.1f} deg while spinning: guide it in a straight hole."
+        hint = _("The shaft wobbled by {rmsDeg:.1f} deg while spinning: guide it in a straight hole.").format(rmsDeg=rmsDeg)
     return SpinCalibration(axis, rmsDeg, axisSdDeg, spinDeg, int(kept.sum()), invalid, int((~kept).sum()), hint)
 
 
@@ -90,7 +101,7 @@ def toolTipFrame(tipInTool: npt.ArrayLike, axisInTool: npt.ArrayLike) -> FloatAr
     z = np.asarray(axisInTool, float)
     length = float(np.linalg.norm(z))
     if not np.isfinite(length) or length < 1e-9:
-        raise ValueError("The shaft's direction must be a vector of non-zero length.")
+        raise ValueError(_("The shaft's direction must be a vector of non-zero length."))
     z = z / length
     helper = np.array([1.0, 0.0, 0.0]) if abs(z[0]) < 0.9 else np.array([0.0, 1.0, 0.0])
     x = helper - (helper @ z) * z
@@ -101,7 +112,7 @@ def toolTipFrame(tipInTool: npt.ArrayLike, axisInTool: npt.ArrayLike) -> FloatAr
 def _solve(rotations: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Axis in the tool, its direction in Reference, and the angle (rad) between the two for each pose."""
     mean = np.einsum("n,nij->ij", weights / weights.sum(), rotations)
-    u, _, vt = np.linalg.svd(mean)
+    u, _unused, vt = np.linalg.svd(mean)
     axis, place = vt[0], u[:, 0]
     deviations = np.linalg.norm(rotations @ axis - place, axis=1)
     return axis, place, deviations

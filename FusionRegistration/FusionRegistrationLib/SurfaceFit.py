@@ -12,6 +12,7 @@ import numpy.typing as npt
 from FusionRegistrationLib.LevelCheck import LevelCheck
 from FusionRegistrationLib.RigidTransform import transformPoints
 from FusionRegistrationLib.TargetRegistrationError import TargetError
+from TranslatedText.Translation import tr as _
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -120,7 +121,9 @@ class SurfaceFit:
         names = [field.name for field in dataclasses.fields(cls)]
         missing = [name for name in names if name not in values]
         if missing:
-            raise ValueError(f"The stored surface fit lacks {', '.join(missing)}: it was written by another version or damaged.")
+            raise ValueError(
+                _("The stored surface fit lacks {names}: it was written by another version or damaged.").format(names=", ".join(missing))
+            )
         read: dict[str, Any] = {name: values[name] for name in names}
         for name in ("referenceToRas", "residualsMm", "pointsRas", "covariance", "centreRas"):
             read[name] = np.asarray(read[name], float)

@@ -30,6 +30,7 @@ from FusionRegistrationLib.SurfaceSearch import (
     startsFromSweep,
 )
 from FusionRegistrationLib.TargetRegistrationError import TargetError
+from TranslatedText.Translation import tr as _
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -91,7 +92,7 @@ def registerSurface(
     fitted, held = _splitHoldOut(points, chosen)
     prepared = preparePoints(fitted)
     if initialReferenceToRas is not None:
-        centres = [checkRigid(initialReferenceToRas, "ReferenceToRas (the start of the surface registration)")]
+        centres = [checkRigid(initialReferenceToRas, _("ReferenceToRas (the start of the surface registration)"))]
         search = chosen.search
     else:
         centres = startsFromSweep(points, surface, sweepDirection)
@@ -112,14 +113,16 @@ def registerSurface(
     residuals = surface.table.distances(mapped)
     if not capture.withinSearch:
         warnings.append(
-            f"The fit lies {capture.shiftMm:.0f} mm and {capture.turnDeg:.0f} deg from its start, at the edge of what was searched: "
-            "the start was poor, or markers and bone contradict each other."
+            _(
+                "The fit lies {shiftMm:.0f} mm and {turnDeg:.0f} deg from its start, at the edge of what was searched: "
+                "the start was poor, or markers and bone contradict each other."
+            ).format(shiftMm=capture.shiftMm, turnDeg=capture.turnDeg)
         )
     confidence = np.ones(len(points)) if points.confidence is None else points.confidence
     inlierShare = float((confidence * (np.abs(residuals) < INLIER_MM)).sum() / confidence.sum())
     heldResiduals = np.abs(surface.table.distances(_mapped(held, transform, refined.depthScale)))
     if len(heldResiduals) == 0:
-        warnings.append("Too few points to keep some out of the fit: the hold-out distance is that of the fitted points.")
+        warnings.append(_("Too few points to keep some out of the fit: the hold-out distance is that of the fitted points."))
         heldResiduals = np.abs(residuals)
     fit = SurfaceFit(
         referenceToRas=transform,
@@ -188,7 +191,7 @@ def _checkLevels(
     pitch = surface.pitchMm
     steps = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(axis, axis=0), axis=1))])
     here = float(steps[np.argmin(np.linalg.norm(axis - place, axis=1))])
-    points, _ = prepared.subset(COMPARISON_POINTS)
+    points, _unused = prepared.subset(COMPARISON_POINTS)
     alternatives = []
     for levels in (-2, -1, 1, 2):
         if not -0.3 * pitch <= here + levels * pitch <= steps[-1] + 0.3 * pitch:
@@ -245,13 +248,19 @@ def _doubts(fit: SurfaceFit, chosen: SurfaceRegistrationParameters) -> tuple[str
     doubts = []
     if fit.inlierShare < chosen.minimumInlierShare or fit.cost > chosen.maximumCost:
         doubts.append(
-            f"Only {100 * fit.inlierShare:.0f} % of the bone points lie within {INLIER_MM:.0f} mm of the CT surface (cost {fit.cost:.2f}): "
-            "the fit is wrong, or the CT doesn't show the scanned levels."
+            _(
+                "Only {inlierShare:.0f} % of the bone points lie within {inlierMm:.0f} mm of the CT surface (cost {cost:.2f}): "
+                "the fit is wrong, or the CT doesn't show the scanned levels."
+            ).format(inlierShare=100 * fit.inlierShare, inlierMm=INLIER_MM, cost=fit.cost)
         )
     if fit.holdOutDistanceMm > chosen.maximumHoldOutMm:
-        doubts.append(f"Points kept out of the fit lie {fit.holdOutDistanceMm:.1f} mm from the surface (median).")
+        doubts.append(
+            _("Points kept out of the fit lie {holdOutDistanceMm:.1f} mm from the surface (median).").format(
+                holdOutDistanceMm=fit.holdOutDistanceMm
+            )
+        )
     if not fit.converged:
-        doubts.append("The fit did not settle: scan more bone from more directions.")
+        doubts.append(_("The fit did not settle: scan more bone from more directions."))
     if fit.levelCheck is not None and fit.levelCheck.ambiguous:
         doubts.append(fit.levelCheck.message)
     return tuple(doubts)

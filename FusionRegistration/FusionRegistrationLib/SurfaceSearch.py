@@ -13,6 +13,7 @@ from FusionRegistrationLib.BoneSurface import BoneSurface
 from FusionRegistrationLib.PoseSearch import Poses, distinctBest, refinePoses, startsAround
 from FusionRegistrationLib.RigidTransform import invertRigid, rigidFrom
 from FusionRegistrationLib.SignedDistanceTable import SignedDistanceTable
+from TranslatedText.Translation import tr as _
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -99,7 +100,7 @@ def searchPoses(
         rotations.append(starts.rotations)
         translations.append(starts.translationsMm)
     if not rotations:
-        raise ValueError("The search needs at least one pose to start from.")
+        raise ValueError(_("The search needs at least one pose to start from."))
     poses = Poses(np.concatenate(rotations), np.concatenate(translations), np.ones(len(rotations) * chosen.starts))
     lever = float(np.sqrt((prepared.centred**2).sum(axis=0).mean()))
     for number, stage in enumerate(chosen.stages):
@@ -148,10 +149,12 @@ def startsFromSweep(points: BonePoints, surface: BoneSurface, direction: str = "
     :raises ValueError: when the direction is none of these or the beams aren't known.
     """
     if direction not in ("caudocranial", "craniocaudal", "unknown"):
-        raise ValueError(f"The sweep direction must be 'caudocranial', 'craniocaudal' or 'unknown', not {direction!r}.")
+        raise ValueError(
+            _("The sweep direction must be 'caudocranial', 'craniocaudal' or 'unknown', not {direction!r}.").format(direction=direction)
+        )
     anterior = points.beamDirection()
     if anterior is None:
-        raise ValueError("Without a start the directions of the beams are needed: give beamOffsetsMm, or register the markers first.")
+        raise ValueError(_("Without a start the directions of the beams are needed: give beamOffsetsMm, or register the markers first."))
     centre = points.pointsReference.mean(axis=0)
     centred = points.pointsReference - centre
     across = centred - np.outer(centred @ anterior, anterior)

@@ -12,6 +12,7 @@ from FusionRegistrationLib.BonePoints import BonePoints, NoBoneError, joinBonePo
 from FusionRegistrationLib.BoneSurfaceUltrasound import BoneDetection, BoneDetectionParameters, detectBoneSurface
 from FusionRegistrationLib.ProbeGeometry import ProbeGeometry, checkCalibration
 from FusionRegistrationLib.RigidTransform import transformPoints, whyNotRigid
+from TranslatedText.Translation import tr as _
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -80,19 +81,25 @@ def collectBonePoints(
             withBone += 1
             parts.append(pointsOfDetection(detection, calibration, frame.probeToReference, number))
     if total == 0:
-        raise ValueError("The sweep has no frames: record ultrasound while moving the probe along the spine.")
+        raise ValueError(_("The sweep has no frames: record ultrasound while moving the probe along the spine."))
     if withoutPose == total:
         raise ValueError(
-            f"None of the {total} frames has a valid probe pose: bring probe and reference into the tracker's field and sweep again."
+            _(
+                "None of the {total} frames has a valid probe pose: bring probe and reference into the tracker's field and sweep again."
+            ).format(total=total)
         )
     if not parts:
         raise NoBoneError(
-            f"None of the {total - withoutPose} tracked frames shows bone: check depth, gain and contact, "
-            "and scan over the laminae and spinous processes."
+            _(
+                "None of the {total} tracked frames shows bone: check depth, gain and contact, "
+                "and scan over the laminae and spinous processes."
+            ).format(total=total - withoutPose)
         )
     warnings = []
     if withoutPose > 0.2 * total:
-        warnings.append(f"{withoutPose} of {total} frames had no valid probe pose and were left out.")
+        warnings.append(
+            _("{withoutPose} of {total} frames had no valid probe pose and were left out.").format(withoutPose=withoutPose, total=total)
+        )
     if withBone < 0.3 * (total - withoutPose):
-        warnings.append(f"Only {withBone} of {total - withoutPose} tracked frames show bone.")
+        warnings.append(_("Only {withBone} of {total} tracked frames show bone.").format(withBone=withBone, total=total - withoutPose))
     return SweepBone(joinBonePoints(parts), total, withBone, withoutPose, tuple(warnings))

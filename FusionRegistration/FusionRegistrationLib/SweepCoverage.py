@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from FusionRegistrationLib.BoneSurface import BoneSurface
+from TranslatedText.Translation import tr as _
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -98,11 +99,11 @@ def _hint(cells: list[CoverageCell]) -> str:
     levels = [cells[at : at + 3] for at in range(0, len(cells), 3)]
     touched = [any(cell.seen for cell in level) for level in levels]
     if not any(touched):
-        return "No bone of the CT has been recognised yet: sweep slowly along the spine."
+        return _("No bone of the CT has been recognised yet: sweep slowly along the spine.")
     for level, any_ in zip(levels, touched):
         missing = [cell for cell in level if not cell.seen]
         if any_ and missing:
-            return f"Scan the {missing[0].side} of {missing[0].name}."
+            return _("Scan the {side} of {name}.").format(side=missing[0].side, name=missing[0].name)
     for number, level in enumerate(levels):
         near = (number > 0 and touched[number - 1]) or (number + 1 < len(levels) and touched[number + 1])
         if near and not touched[number]:

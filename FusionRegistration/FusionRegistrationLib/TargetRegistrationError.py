@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from FusionRegistrationLib.PairedPointSolver import twistDesign
 from FusionRegistrationLib.RigidTransform import FloatArray
+from TranslatedText.Translation import tr as _
 
 SHAPE_COUNT = 320
 SAMPLES_PER_SHAPE = 24
@@ -90,7 +91,7 @@ class TwistUncertainty:
     def honestCovariance(self) -> FloatArray:
         """The covariance scaled so that its normal 95 % bound equals the honest bound (mean over 6 points 80 mm around the centre)."""
         points = self.centerTo + 80.0 * np.vstack([np.eye(3), -np.eye(3)])
-        _, honest = self.mapAt(points)
+        _unused, honest = self.mapAt(points)
         design = twistDesign(points, self.centerTo)
         normal = np.quantile(_normalLengths(design @ self.plugInCovariance @ np.swapaxes(design, 1, 2)), 0.95, axis=1)
         if not (normal > 0).all():
@@ -138,7 +139,7 @@ def predictTwistUncertainty(
         residualCov, np.concatenate([np.swapaxes(crossCov, 1, 2), np.broadcast_to(rho[:, None], (len(shapes), degrees, 1))], axis=2)
     )
     squares = np.einsum("i,si->s", rho, solved[:, :, 6])
-    _, logDet = np.linalg.slogdet(residualCov)
+    _unused, logDet = np.linalg.slogdet(residualCov)
     if knownFleMm is None:
         scale = squares / degrees
         with np.errstate(divide="ignore"):
@@ -170,7 +171,7 @@ def predictTargetErrors(uncertainty: TwistUncertainty, targets: Mapping[str, npt
 def fitzpatrickTreMm(points: FloatArray, target: npt.ArrayLike, fleMm: float) -> float:
     """RMS TRE (mm) of the classical formula for isotropic FLE of RMS length ``fleMm``; points (N, 3) and target in one frame."""
     centered = points - points.mean(axis=0)
-    _, _, axes = np.linalg.svd(centered, full_matrices=False)
+    _unused, _unused, axes = np.linalg.svd(centered, full_matrices=False)
     local, aim = centered @ axes.T, axes @ (np.asarray(target, float) - points.mean(axis=0))
     ratio = 0.0
     for k in range(3):
@@ -193,7 +194,7 @@ def _normalised(logWeight: FloatArray) -> FloatArray:
 
 def _acrossLayout(points: FloatArray, axes: FloatArray) -> FloatArray:
     """Prior weight of each shape: more for elongation across a flat layout; isotropic shapes (axis zero) keep their share."""
-    _, spreads, directions = np.linalg.svd(points - points.mean(axis=0), full_matrices=True)
+    _unused, spreads, directions = np.linalg.svd(points - points.mean(axis=0), full_matrices=True)
     flatness = 1.0 - float(spreads[2] / spreads[1]) if len(spreads) > 2 else 1.0
     weights = 1.0 + ACROSS_WEIGHT * max(flatness, 0.0) * (axes @ directions[2]) ** 4
     elongated = np.abs(axes).sum(axis=1) > 0
@@ -214,7 +215,7 @@ def unitAxis(direction: npt.ArrayLike) -> FloatArray:
     axis = np.asarray(direction, float).reshape(-1)
     length = float(np.linalg.norm(axis))
     if axis.shape != (3,) or not np.isfinite(length) or length < 1e-9:
-        raise ValueError("The direction of the larger localisation error must be a vector of three numbers and non-zero length.")
+        raise ValueError(_("The direction of the larger localisation error must be a vector of three numbers and non-zero length."))
     result: FloatArray = axis / length
     return result
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from FusionRegistrationLib.RigidTransform import FloatArray, whyNotRigid
+from TranslatedText.Translation import tr as _
 
 
 def usablePoses(toolToReference: Sequence[npt.ArrayLike] | npt.ArrayLike, valid: Sequence[bool] | None) -> tuple[FloatArray, int]:
@@ -18,7 +19,7 @@ def usablePoses(toolToReference: Sequence[npt.ArrayLike] | npt.ArrayLike, valid:
     poses = np.asarray(toolToReference, float).reshape(-1, 4, 4)
     flags = np.ones(len(poses), bool) if valid is None else np.asarray(valid, bool)
     if len(flags) != len(poses):
-        raise ValueError(f"{len(flags)} validity flags were given for {len(poses)} poses.")
+        raise ValueError(_("{count} validity flags were given for {total} poses.").format(count=len(flags), total=len(poses)))
     good = np.array([bool(f) and not whyNotRigid(p) for p, f in zip(poses, flags)], bool)
     # A stalled tracker repeats its last pose: repeats carry no information and feign precision.
     kept = poses[good]

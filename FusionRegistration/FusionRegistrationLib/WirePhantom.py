@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from FusionRegistrationLib.ProbeCalibration import readPlusXml
 from FusionRegistrationLib.RigidTransform import FloatArray, checkRigid, invertRigid
+from TranslatedText.Translation import tr as _
 
 PASS_MEAN_MM = 1.0
 """Mean distance of seen points from their wires that passes; PLUS's own N-wire calibrations reach 0.4-0.6 mm."""
@@ -60,7 +61,7 @@ def readWires(path: str | pathlib.Path) -> dict[str, Wire]:
             name = element.get("Name", "")
             wires[name] = Wire(name, _triple(front, path), _triple(back, path))
     if not wires:
-        raise ValueError(f"{path} holds no wires of a phantom.")
+        raise ValueError(_("{path} holds no wires of a phantom.").format(path=path))
     return wires
 
 
@@ -89,7 +90,7 @@ def readWirePictures(path: str | pathlib.Path) -> tuple[WirePicture, ...]:
             )
         )
     if not pictures:
-        raise ValueError(f"{path} holds no segmented picture.")
+        raise ValueError(_("{path} holds no segmented picture.").format(path=path))
     return tuple(pictures)
 
 
@@ -106,7 +107,7 @@ def checkWires(
     :raises ValueError: unknown wire, no pictures, or a phantom pose that isn't rigid.
     """
     if not pictures:
-        raise ValueError("No pictures of the wire phantom were given.")
+        raise ValueError(_("No pictures of the wire phantom were given."))
     referenceToPhantom = invertRigid(checkRigid(phantomToReference, "PhantomToReference", 1e-2))
     matrix = np.asarray(imageToProbe, float)
     distances: list[float] = []
@@ -115,7 +116,7 @@ def checkWires(
         chain = referenceToPhantom @ picture.probeToReference @ matrix
         for name, pixel in zip(picture.wireNames, picture.pixels):
             if name not in wires:
-                raise ValueError(f"The picture shows wire '{name}', which the phantom doesn't have.")
+                raise ValueError(_("The picture shows wire '{name}', which the phantom doesn't have.").format(name=name))
             place = (chain @ np.array([pixel[0], pixel[1], 0.0, 1.0]))[:3]
             front, back = np.array(wires[name].front), np.array(wires[name].back)
             along = (back - front) / np.linalg.norm(back - front)
@@ -125,9 +126,11 @@ def checkWires(
     array = np.array(distances)
     meanMm = float(array.mean())
     passed = meanMm <= limitMm
-    message = f"{len(array)} points in {len(pictures)} pictures lie {meanMm:.2f} mm (mean) from their wires; limit {limitMm:g} mm."
+    message = _("{count} points in {total} pictures lie {meanMm:.2f} mm (mean) from their wires; limit {limitMm:g} mm.").format(
+        count=len(array), total=len(pictures), meanMm=meanMm, limitMm=limitMm
+    )
     if not passed:
-        message += " The probe calibration, the phantom's pose or the image orientation is wrong."
+        message += _(" The probe calibration, the phantom's pose or the image orientation is wrong.")
     means = {name: float(np.mean(values)) for name, values in sorted(perWire.items())}
     return WireCheck(array, meanMm, float(np.quantile(array, 0.95)), means, len(pictures), limitMm, passed, message)
 
@@ -136,5 +139,5 @@ def _triple(text: str, path: str | pathlib.Path) -> tuple[float, float, float]:
     try:
         x, y, z = (float(v) for v in text.split())
     except ValueError as error:
-        raise ValueError(f"{path}: '{text}' is no point of three numbers.") from error
+        raise ValueError(_("{path}: '{text}' is no point of three numbers.").format(path=path, text=text)) from error
     return (x, y, z)

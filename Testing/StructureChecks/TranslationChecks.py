@@ -24,7 +24,7 @@ TEXT_CALLS = {
     "addItem",
 }
 SENTENCE = re.compile(r"[A-Za-z]{2,}[,;:']? +[(']?[A-Za-z]{2,}")
-LIBRARIES = {"IntradiscalNavLib", "ProcedureLogLib"}
+LIBRARIES = {"FusionRegistrationLib", "IntradiscalNavLib", "ProcedureLogLib"}
 ENGLISH_FOLDERS = {"Simulation"}
 """The simulated patient and PLUS speak to developers."""
 
