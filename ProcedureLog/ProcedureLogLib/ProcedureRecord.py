@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from TranslatedText.Translation import tr as _
+
 from .Clock import ClockOffset, ClockStep, ClockTable, ClockTime, Duration, findClockSteps
 from .DoseUnits import DEFAULT_DOSE_FACTOR, DoseFactor
 from .ProcedureDetails import checkDetail, checkGrade, checkInjection
@@ -129,7 +131,10 @@ def buildRecord(pseudonym: str, events: Iterable[ProcedureEvent], onUnaligned: s
     passes = _passes(current)
     timed = [event for event in current if event.kind not in (EventKind.DETAIL, EventKind.CT_PASS)]
     steps = findClockSteps([event.time for event in timed])
-    warnings += [f"the {step.clock} clock was set by {step.stepSec:+.0f} s during the procedure" for step in steps]
+    warnings += [
+        _("the {clock} clock was set by {stepSec:+.0f} s during the procedure").format(clock=step.clock, stepSec=step.stepSec)
+        for step in steps
+    ]
     injections = _ordered(event for event in timed if event.kind is EventKind.INJECTION)
     for event in injections:
         try:
@@ -168,7 +173,7 @@ def _gradeDoubts(details: Mapping[str, Any]) -> list[str]:
     if grade in (None, "none"):
         return []
     if not grading:
-        return [f"the grade of complication '{grade}' has no named grading"]
+        return [_("the grade of complication '{grade}' has no named grading").format(grade=grade)]
     try:
         checkGrade(str(grading), str(grade))
     except ValueError as error:
@@ -221,13 +226,19 @@ def _lastImage(events: Iterable[ProcedureEvent]) -> ClockTime | None:
 
 def _between(start: ClockTime | None, end: ClockTime | None, clocks: ClockTable, startName: str, endName: str) -> Duration:
     if start is None:
-        return Duration(None, 0.0, f"no time of the {startName}")
+        return Duration(None, 0.0, _("no time of the {startName}").format(startName=startName))
     if end is None:
-        return Duration(None, 0.0, f"no time of the {endName}")
+        return Duration(None, 0.0, _("no time of the {endName}").format(endName=endName))
     found = clocks.duration(start, end)
     if found.seconds is not None and found.seconds > LONGEST_SEC:
         days = found.seconds / 86400
-        return Duration(None, found.uncertaintySec, f"{days:.1f} days from {startName} to {endName}: not one procedure, or a wrong date")
+        return Duration(
+            None,
+            found.uncertaintySec,
+            _("{days:.1f} days from {startName} to {endName}: not one procedure, or a wrong date").format(
+                days=days, startName=startName, endName=endName
+            ),
+        )
     return found
 
 
@@ -236,9 +247,11 @@ def _roomTime(events: Iterable[ProcedureEvent], clocks: ClockTable, warnings: li
     exits = [event for event in events if event.kind is EventKind.PATIENT_OUT]
     if len(entries) > 1 or len(exits) > 1:
         warnings.append(
-            f"{len(entries)} admissions and {len(exits)} discharges were noted: a case holds one procedure; withdraw the others"
+            _("{count} admissions and {exitCount} discharges were noted: a case holds one procedure; withdraw the others").format(
+                count=len(entries), exitCount=len(exits)
+            )
         )
-        return Duration(None, 0.0, "two admissions in one log")
+        return Duration(None, 0.0, _("two admissions in one log"))
     return _between(
         entries[0].time if entries else None, exits[0].time if exits else None, clocks, "patient's arrival", "patient's leaving"
     )

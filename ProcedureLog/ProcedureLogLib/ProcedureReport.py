@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 
+from TranslatedText.Translation import tr as _
+
 from .Clock import Duration
 from .HtmlPage import htmlCards, htmlDoubts, htmlFigure, htmlPage, htmlTable
 from .ProcedureDetails import FIELDS
@@ -35,7 +37,7 @@ FOOT = (
 
 
 def figureText(value: float | None, digits: int, unit: str) -> str:
-    return "not known" if value is None else f"{value:.{digits}f} {unit}".strip()
+    return _("not known") if value is None else f"{value:.{digits}f} {unit}".strip()
 
 
 def timeRows(record: ProcedureRecord) -> list[tuple[str, str, str]]:
@@ -113,12 +115,12 @@ def eventRows(record: ProcedureRecord) -> list[tuple[str, str, str, str]]:
 def keyFigures(record: ProcedureRecord) -> list[tuple[str, str]]:
     first = record.operativeTimeToInjection.minutes
     return [
-        (figureText(first, 1, "min"), "first CT to last injection"),
-        (figureText(record.roomTime.minutes, 1, "min"), "room utilisation"),
-        ("not known" if record.passCount is None else str(record.passCount), "CT passes"),
-        (figureText(record.dlpTotalMGyCm, 1, "mGy·cm"), "DLP total"),
-        (figureText(record.effectiveDoseMSv, 2, "mSv"), "effective dose"),
-        (figureText(record.injectedMl or None, 1, "mL"), "injected"),
+        (figureText(first, 1, "min"), _("first CT to last injection")),
+        (figureText(record.roomTime.minutes, 1, "min"), _("room utilisation")),
+        (_("not known") if record.passCount is None else str(record.passCount), _("CT passes")),
+        (figureText(record.dlpTotalMGyCm, 1, "mGy·cm"), _("DLP total")),
+        (figureText(record.effectiveDoseMSv, 2, "mSv"), _("effective dose")),
+        (figureText(record.injectedMl or None, 1, "mL"), _("injected")),
     ]
 
 
