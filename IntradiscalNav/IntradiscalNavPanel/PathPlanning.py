@@ -66,6 +66,19 @@ class PathPlanning:
             return None
         return RegistrationUncertainty(getattr(fit, "centerTo", getattr(fit, "centreRas", None)), fit.covariance)
 
+    def keepOuts(self):
+        """KeepOutBoxes on the skin: the marker plate, where Fusion Registration knows its definition and has a registration.
+
+        :raises ValueError: when the plate's file can't be read
+        """
+        from FusionRegistrationLib.MarkerPlate import MarkerPlate
+        from IntradiscalNavLib.Planning.PlateKeepOut import plateKeepOut
+
+        fit, path = self.registrationFit(), self.registration.getParameterNode().plateFile
+        if fit is None or not path.is_file():
+            return ()
+        return (plateKeepOut(MarkerPlate.load(path), fit.fromToTo),)
+
     def planBasis(self, parameterNode):
         """What the numbers of the paths rest on, as plain values that can be stored and compared."""
         uncertainty = self.registrationUncertainty()
@@ -92,6 +105,7 @@ class PathPlanning:
             level,
             side,
             self.planningParameters(parameterNode),
+            keepOuts=self.keepOuts(),
             registration=self.registrationUncertainty(),
         )
         chosen = self.paths.offer(parameterNode, plan)

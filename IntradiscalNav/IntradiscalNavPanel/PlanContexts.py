@@ -40,6 +40,7 @@ class PlanContexts:
                 side,
                 logic.planningParameters(parameterNode),
                 kind=kind,
+                keepOuts=logic.keepOuts(),
                 registration=logic.registrationUncertainty(),
             )
             self.take([found])

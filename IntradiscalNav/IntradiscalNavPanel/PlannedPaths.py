@@ -154,6 +154,7 @@ class PlannedPaths:
             chosen.level.value,
             chosen.side.value,
             self._logic.planningParameters(parameterNode),
+            keepOuts=self._logic.keepOuts(),
             registration=self._logic.registrationUncertainty(),
         )
         if not session.steps:

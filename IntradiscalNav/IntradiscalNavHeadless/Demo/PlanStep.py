@@ -7,14 +7,17 @@ from typing import Any
 
 import numpy as np
 
+from FusionRegistrationLib.MarkerPlate import MarkerPlate
 from FusionRegistrationLib.RigidFit import RigidFit
 from IntradiscalNavHeadless.Demo.DemoRun import DemoRun
 from IntradiscalNavHeadless.Demo.PatientStep import ImportedCt
 from IntradiscalNavLib.Planning.PlanTrajectories import TrajectoryPlan, planTrajectories
+from IntradiscalNavLib.Planning.PlateKeepOut import plateKeepOut
 from IntradiscalNavLib.Planning.SpineAnatomy import SpineAnatomy, anatomyFromLabels
 from IntradiscalNavLib.Planning.Trajectory import Trajectory
 from IntradiscalNavLib.Planning.ViolationProbability import RegistrationUncertainty
 from IntradiscalNavLib.Recording.SceneDocuments import DocumentRole, storeDocument
+from IntradiscalNavLib.Simulation.MarkerPlateShape import plateDefinition
 
 
 def readAnatomy(run: DemoRun, ct: ImportedCt) -> SpineAnatomy:
@@ -33,7 +36,8 @@ def planPath(run: DemoRun, anatomy: SpineAnatomy, fit: RigidFit) -> Trajectory:
     """
     settings = run.settings
     uncertainty = RegistrationUncertainty(centerRas=fit.centerTo, covariance=fit.covariance)
-    plan = planTrajectories(anatomy, settings.level, settings.side, registration=uncertainty)
+    plate = plateKeepOut(MarkerPlate.fromDict(plateDefinition()), fit.fromToTo)
+    plan = planTrajectories(anatomy, settings.level, settings.side, keepOuts=[plate], registration=uncertainty)
     if not plan.feasible:
         raise RuntimeError(f"No path to {settings.level} from the {settings.side} is legal: {_whyNone(plan)}")
     path = plan.best[0]
