@@ -15,6 +15,15 @@ for folder in ("Testing",) if IN_SLICER else ("Testing/QtStandIns", "Testing"):
         sys.path.insert(0, str(REPOSITORY / folder))
 
 
+def emptyScene(scene):
+    """Without views of an earlier test, which are singletons and outlive the closing of a scene."""
+    scene.Clear(0)
+    if not IN_SLICER:
+        for className in ("vtkMRMLSliceNode", "vtkMRMLSliceCompositeNode", "vtkMRMLViewNode"):
+            while (node := scene.GetFirstNodeByClass(className)) is not None:
+                scene.RemoveNode(node)
+
+
 @pytest.fixture
 def panels():
     """The panel host with an empty scene; fails the test when a slot raised."""
@@ -24,14 +33,14 @@ def panels():
     import PythonQtStyle
 
     host = PanelHost.start()
-    host.scene.Clear(0)
+    emptyScene(host.scene)
     PythonQtStyle.slotErrors.clear()
     host.statusMessages.clear()
     yield host
     for widget in list(host.openWidgets):
         host.closePanel(widget)
     errors = list(PythonQtStyle.slotErrors)
-    host.scene.Clear(0)
+    emptyScene(host.scene)
     assert not errors, f"a slot raised: {errors}"
 
 
