@@ -15,6 +15,7 @@ sys.path.insert(0, str(REPOSITORY / "Testing" / "QtStandIns"))
 
 VIEW_SIZE = (480, 400)
 TIMEOUT_SEC = 120.0
+SETTLING_SEC = 2.5
 
 
 def runUntil(host, done) -> None:
@@ -68,6 +69,8 @@ def main(folder: pathlib.Path) -> None:
         for view in (FUSION, ULTRASOUND, TARGET, PATH_ALONG, PATH_ACROSS, THREE_D):
             paths.append(views[view].writePng(pathlib.Path(case) / f"{view.tag}.png"))
         montage(paths, 3, folder / "Guidance.png")
+        settled = time.monotonic() + SETTLING_SEC
+        runUntil(host, lambda: time.monotonic() > settled)  # the pictures held up the stream
         panel.update()
         host.screenshot(panel, folder / "IntradiscalNavPanel.png")
         host.screenshot(panel, folder / "IntradiscalNavPanelDark.png", dark=True)
