@@ -32,7 +32,8 @@ class CtImage:
 
 @dataclass(frozen=True, eq=False)
 class LastCtCheck:
-    """``patientMovedMm``: how far the disc has moved between the scans. ``needle`` is None with the reason in ``remarks``."""
+    """``patientMovedMm``: how far the disc has moved between the scans. ``needle`` is None with the reason in ``remarks``,
+    which also say when its tip is uncertain."""
 
     registration: LastCtRegistration
     patientMovedMm: float
@@ -56,6 +57,8 @@ class LastCtCheck:
                 "lateralErrorMm": round(self.needle.lateralErrorMm, 3),
                 "angleDeg": round(self.needle.angleDeg, 3),
                 "bendMm": round(self.needle.bendMm, 3),
+                "tipDoubtMm": round(self.needle.tipDoubtMm, 3),
+                "needleDoubts": list(self.needle.doubts),
                 "needleTipRas": [round(float(value), 3) for value in self.needle.tipRas],
             }
         return metrics | {
@@ -102,6 +105,7 @@ def checkLastCt(
             # Voxels of the last CT, addressed in the planning frame: what is found there can be compared with plan and virtual needle.
             place = motion.lastToPlanning @ last.ijkToRas
             needle = findNeedleInCt(last.voxels, place, needleTipToRas[:3, 3], needleTipToRas[:3, 2])
+            remarks += needle.doubts
         except LookupError as error:
             remarks.append(str(error))
     gas = _measureGas(planning.ijkToRas, labels, tuple(vertebrae.values()), bowel, last, motion.lastToPlanning, center)

@@ -1,7 +1,8 @@
 """Finds the real needle in a CT as a line, and compares it with the virtual one.
 
 A 22 G needle (0.72 mm) is thinner than a voxel: its brightness is spread over neighbours, so centres are taken as
-intensity-weighted centroids in planes across the expected shaft, and the tip where the profile falls to half.
+intensity-weighted centroids in planes across the expected shaft, and the tip where
+the shaft's share of the voxels around it ends.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from IntradiscalNavLib.Recording.NeedleShaft import NeedleFrame, followShaft
 from TranslatedText.Translation import tr as _
 
 FloatArray = npt.NDArray[np.float64]
 
-GAS_HU = -250.0
-"""Darker than fat by far: gas, even averaged with as much tissue."""
+COARSE_MM = 2.2
+"""In slices thicker than this neither the tip of a 22 G needle nor its doubt can be relied on: at 3 mm most are wrong."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +29,9 @@ class NeedleSearch:
     """How far from the virtual needle the real one may lie."""
     beyondTipMm: float = 25.0
     lengthMm: float = 110.0
-    minimumContrastHu: float = 180.0
+    minimumContrastHu: float = 150.0
     """How far a spot, smoothed by 0.6 mm, is brighter than everything 2.5 mm around it. Bone is bright over more than that in some
-    direction; a 22 G steel needle in voxels of a millimetre gives 300 and more."""
+    direction; a 22 G steel needle in voxels of a millimetre gives 300 and more, midway between slices of 2 mm 200."""
     stepMm: float = 0.5
     maximumGapMm: float = 10.0
     """How long a stretch, beside or in bone, may hide the needle."""
@@ -55,6 +57,30 @@ class NeedleInCt:
     """Largest distance of the centre line from its chord."""
     residualMm: float
     """RMS distance of the centres from a parabola: how needle-like the find is."""
+    tipDoubtMm: float = 0.0
+    """How far from ``tipRas``, along the needle, its tip may be as well: 0 when the scan shows one end alone."""
+    coarsestVoxelMm: float = 0.0
+    """Largest edge of a voxel of the scan."""
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What whoever reads the tip must know, in sentences; empty when the tip is sure."""
+        doubts = []
+        if self.tipDoubtMm > 0.0:
+            doubts.append(
+                _(
+                    "The needle's tip in the last CT is uncertain by up to about {doubt:.0f} mm along the shaft: its end doesn't stand out "
+                    "from the gas, bone or noise around it. Look for it in the slices."
+                ).format(doubt=np.ceil(self.tipDoubtMm))
+            )
+        if self.coarsestVoxelMm > COARSE_MM:
+            doubts.append(
+                _(
+                    "Slices of {voxel:.1f} mm hide a thin needle over long stretches: the tip found may be off by centimetres. "
+                    "Reconstruct the last CT in slices of 2 mm or less."
+                ).format(voxel=self.coarsestVoxelMm)
+            )
+        return tuple(doubts)
 
 
 def findNeedleInCt(
@@ -90,10 +116,6 @@ def findNeedleInCt(
     brightestAround = np.max([np.roll(smooth, shift, axis=(1, 2)) for shift in ring], axis=0)
     disc = u**2 + v**2 <= search.radiusMm**2
     profile = (smooth - brightestAround)[:, disc]
-    # Beside gas the brightest place around is tissue, which hides the needle; along a known line the usual place around is safe.
-    usualAround = np.median([np.roll(smooth, shift, axis=(1, 2)) for shift in ring], axis=0)
-    tipProfile = (smooth - usualAround)[:, disc]
-    besideGas = np.min([np.roll(smooth, shift, axis=(1, 2)) for shift in ring], axis=0)[:, disc] < GAS_HU
     u, v = u[disc], v[disc]
 
     found = _follow(profile, u, v, search)
@@ -108,18 +130,18 @@ def findNeedleInCt(
         )
     rows, centers, _unused = found
     along = depths[rows]
-    tipDepth = float(np.interp(_tipRow(tipProfile, besideGas, u, v, rows, centers, search.stepMm), np.arange(len(depths)), depths))
+    frame = NeedleFrame(tip, direction, across, up)
+    shaft = followShaft(np.asarray(voxels), np.asarray(ijkToRas, float), frame, along, centers, search.beyondTipMm, search.radiusMm)
+    tipDepth = shaft.tipDepthMm
     if tipDepth - along[0] < search.minimumLengthMm:
         raise LookupError(
             _("What is bright near the virtual needle is only {tipDepth:.0f} mm long: bone or calcification, no needle.").format(
                 tipDepth=tipDepth - along[0]
             )
         )
-    degree = 2
-    fitU, fitV = (np.polynomial.Polynomial.fit(along, centers[:, axis], degree) for axis in (0, 1))
     grid = np.append(np.arange(along[0], tipDepth, 1.0), tipDepth)
-    line = tip + grid[:, None] * direction + fitU(grid)[:, None] * across + fitV(grid)[:, None] * up
-    residual = np.sqrt(np.mean((fitU(along) - centers[:, 0]) ** 2 + (fitV(along) - centers[:, 1]) ** 2))
+    line = tip + grid[:, None] * direction + shaft.sidewaysMm(grid) @ np.array([across, up])
+    residual = np.sqrt(np.mean(np.sum((shaft.sidewaysMm(along) - centers) ** 2, axis=1)))
     realTip = line[-1]
     chord = line[-1] - line[0]
     chord = chord / np.linalg.norm(chord)
@@ -139,6 +161,8 @@ def findNeedleInCt(
         angleDeg=float(np.degrees(np.arctan2(np.linalg.norm(np.cross(chord, direction)), chord @ direction))),
         bendMm=bend,
         residualMm=float(residual),
+        tipDoubtMm=shaft.doubtMm,
+        coarsestVoxelMm=float(np.linalg.norm(np.asarray(ijkToRas, float)[:3, :3], axis=0).max()),
     )
 
 
@@ -198,49 +222,3 @@ def _follow(
         return None
     rows = np.array(sorted(best), dtype=np.intp)
     return rows, np.array([best[int(row)][0] for row in rows]), np.array([best[int(row)][1] for row in rows])
-
-
-def _tipRow(
-    profile: FloatArray,
-    besideGas: npt.NDArray[np.bool_],
-    u: FloatArray,
-    v: FloatArray,
-    rows: npt.NDArray[np.intp],
-    centers: FloatArray,
-    stepMm: float,
-) -> float:
-    """Row of the tip, by linear interpolation at half the shaft's usual brightness above the surroundings.
-
-    The line of the shaft is followed past the end of the chain as long as it stays bright, with gaps of a voxel or two at most, or of
-    two slices where the needle enters a bubble: there tissue on one side is as bright as a thin needle averaged with the gas on the
-    other.
-    """
-    shaft = rows[-min(len(rows), round(40.0 / stepMm)) :]
-    along = centers[-len(shaft) :]
-    slope = np.array([np.polynomial.Polynomial.fit(shaft, along[:, axis], 1).deriv()(0.0) for axis in (0, 1)])
-
-    def brightest(row: int, around: FloatArray) -> tuple[float, FloatArray]:
-        distance = np.hypot(u - around[0], v - around[1])
-        values = np.where(distance <= 1.0, profile[row], -np.inf)
-        at = int(values.argmax())
-        return float(values[at]), np.array([u[at], v[at]])
-
-    half = 0.5 * float(np.median([brightest(int(row), center)[0] for row, center in zip(shaft, along)]))
-    start = len(rows) - 1
-    while start > 0 and rows[-1] - rows[start] < 6.0 / stepMm:
-        start -= 1
-    position, row = centers[start], int(rows[start])
-    last, lastValue, nextValue = row, half, half
-    gap = 2.5
-    while row < len(profile) and row - last <= gap / stepMm and np.hypot(*position) <= float(np.hypot(u, v).max()):
-        value, place = brightest(row, position)
-        if value >= half:
-            last, lastValue, nextValue, gap = row, value, half, 2.5
-            position = position + 0.3 * (place - position)
-        elif row == last + 1:
-            nextValue = value
-        if besideGas[row, int(np.hypot(u - position[0], v - position[1]).argmin())]:
-            gap = 4.0
-        position = position + slope
-        row += 1
-    return last + (lastValue - half) / (lastValue - nextValue) if lastValue > half > nextValue else float(last)
