@@ -40,3 +40,20 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"{DATA_VARIABLE} is set, but these real-data tests were skipped:", red=True)
         for nodeid in _skippedRealData:
             terminalreporter.write_line(f"  {nodeid}", red=True)
+
+
+@pytest.fixture
+def host():
+    """The scene without the application (`startHost`), empty before and after."""
+    from IntradiscalNavHeadless.SceneHost import startHost
+
+    started = startHost()
+    started.clear()
+    yield started
+    started.clear()
+
+
+@pytest.fixture
+def scene(host):
+    """The empty MRML scene of the host."""
+    return host.scene

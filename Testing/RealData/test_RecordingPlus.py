@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import slicer
 
-from IntradiscalNavHeadless.SceneHost import startHost
 from IntradiscalNavLib.Recording.RecordFormat import ImageRecord, PoseRecord, PoseValidity
 from IntradiscalNavLib.Recording.RecordingReader import RecordingReader
 from IntradiscalNavLib.Recording.RecordingWriter import RecordingSettings, RecordingWriter
@@ -20,14 +19,6 @@ from IntradiscalNavLib.Streaming.OpenIGTLinkMessages import ImageMessage, Transf
 from IntradiscalNavLib.Streaming.PlusConfiguration import readPlusConfiguration
 
 pytestmark = pytest.mark.realdata
-
-
-@pytest.fixture
-def host():
-    host = startHost()
-    host.clear()
-    yield host
-    host.clear()
 
 
 def streamAndRecord(path, folder, speed, calibrations=None, sendInvalid=False, compress=False):

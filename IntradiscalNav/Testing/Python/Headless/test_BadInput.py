@@ -20,7 +20,6 @@ from IntradiscalNavHeadless.Demo import LiveStream as LiveStreamModule
 from IntradiscalNavHeadless.Demo.DemoProcedure import keepUnfinished
 from IntradiscalNavHeadless.Demo.DemoRun import DemoRun, DemoSettings
 from IntradiscalNavHeadless.Demo.LiveStream import LiveStream
-from IntradiscalNavHeadless.SceneHost import startHost
 from IntradiscalNavLib.Recording.CaseFolder import CaseFolder
 from IntradiscalNavLib.Recording.RecordFormat import ImageRecord, PoseRecord, PoseValidity
 from IntradiscalNavLib.Recording.RecordingReader import RecordingReader
@@ -32,14 +31,6 @@ from IntradiscalNavLib.Streaming.OpenIGTLinkClient import OpenIGTLinkClient
 from IntradiscalNavLib.Streaming.OpenIGTLinkCodec import encodeMessage
 from IntradiscalNavLib.Streaming.OpenIGTLinkMessages import TransformMessage
 from IntradiscalNavLib.Streaming.OpenIGTLinkServer import OpenIGTLinkServer
-
-
-@pytest.fixture
-def host():
-    host = startHost()
-    host.clear()
-    yield host
-    host.clear()
 
 
 @pytest.fixture

@@ -7,15 +7,6 @@ import vtk
 
 from IntradiscalNavHeadless import RenderingProbe
 from IntradiscalNavHeadless.OffscreenViews import SliceView, ThreeDView
-from IntradiscalNavHeadless.SceneHost import startHost
-
-
-@pytest.fixture
-def host():
-    host = startHost()
-    host.clear()
-    yield host
-    host.clear()
 
 
 @pytest.fixture

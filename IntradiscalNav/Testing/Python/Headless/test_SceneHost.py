@@ -6,16 +6,6 @@ import numpy as np
 import pytest
 import slicer
 
-from IntradiscalNavHeadless.SceneHost import startHost
-
-
-@pytest.fixture
-def host():
-    host = startHost()
-    host.clear()
-    yield host
-    host.clear()
-
 
 def addSampleNodes():
     array = np.arange(4 * 5 * 6, dtype=np.int16).reshape(4, 5, 6)

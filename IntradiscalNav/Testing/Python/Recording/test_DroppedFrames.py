@@ -3,6 +3,7 @@
 import threading
 
 import numpy as np
+import pytest
 
 from IntradiscalNavLib.Recording import RecordingWriter as WriterModule
 from IntradiscalNavLib.Recording.ProcedureReview import reviewProcedure
@@ -12,16 +13,22 @@ from IntradiscalNavLib.Recording.RecordingReader import RecordingReader
 from IntradiscalNavLib.Recording.RecordingWriter import RecordingSettings, RecordingWriter
 
 
-def test_imagesThatFindNoRoomAreCountedInTheRecording(tmp_path, monkeypatch):
-    """The writer is held up while ten images of 10 kB come; the queue has room for three."""
-    held = threading.Event()
+@pytest.fixture
+def held(monkeypatch):
+    """An event until which the writer's thread is held up."""
+    event = threading.Event()
     original = WriterModule.encodeRecord
 
     def slow(*arguments):
-        held.wait(20)
+        event.wait(20)
         return original(*arguments)
 
     monkeypatch.setattr(WriterModule, "encodeRecord", slow)
+    return event
+
+
+def test_imagesThatFindNoRoomAreCountedInTheRecording(tmp_path, held):
+    """The writer is held up while ten images of 10 kB come; the queue has room for three."""
     writer = RecordingWriter(tmp_path / "r", RecordingSettings(maximumQueuedBytes=32_000, syncIntervalSec=0.01))
     for _ in range(10):
         writer.addImage("Image_Reference", np.zeros((1, 100, 100), np.uint8), np.eye(4))
@@ -67,15 +74,7 @@ def test_afterAFlushAReaderFindsAllThatCame(tmp_path):
     writer.stop()
 
 
-def test_endThatCantWaitForTheDiskSaysWhatIsStillToCome(tmp_path, monkeypatch):
-    held = threading.Event()
-    original = WriterModule.encodeRecord
-
-    def slow(*arguments):
-        held.wait(20)
-        return original(*arguments)
-
-    monkeypatch.setattr(WriterModule, "encodeRecord", slow)
+def test_endThatCantWaitForTheDiskSaysWhatIsStillToCome(tmp_path, held):
     writer = RecordingWriter(tmp_path / "r", RecordingSettings(syncIntervalSec=0.01))
     writer.addImage("Image_Reference", np.zeros((1, 1000, 2000), np.uint8), np.eye(4))
     assert "2 MB are still being written" in writer.stop(timeoutSec=0.2).problem

@@ -5,7 +5,6 @@ import pytest
 import slicer
 
 from IntradiscalNavHeadless.CaseReview import reviewCase
-from IntradiscalNavHeadless.SceneHost import startHost
 from IntradiscalNavLib.Recording.ForeignRecording import readForeignRecording
 from IntradiscalNavLib.Recording.RecordFormat import PoseRecord, PoseValidity
 from IntradiscalNavLib.Recording.SequenceExport import exportToSequences
@@ -14,14 +13,6 @@ from IntradiscalNavLib.Recording.SequenceImport import readSequences, sequenceBr
 COUNT = 25
 START_SEC = 1234.5
 """SlicerIGT counts from the start of the stream, not of the recording."""
-
-
-@pytest.fixture
-def host():
-    host = startHost()
-    host.clear()
-    yield host
-    host.clear()
 
 
 def position(index):

@@ -5,7 +5,6 @@ import pytest
 import slicer
 
 from FusionRegistrationLib.RigidTransform import invertRigid, rigidFrom, rotationFromVector
-from IntradiscalNavHeadless.SceneHost import startHost
 from IntradiscalNavLib.Recording.ForeignRecording import readForeignRecording
 from IntradiscalNavLib.Recording.NavigationMetrics import PlannedPath
 from IntradiscalNavLib.Recording.ProcedureReview import reviewProcedure
@@ -17,14 +16,6 @@ from IntradiscalNavLib.Recording.SequenceImport import readSequences, sequenceBr
 PLAN = PlannedPath((60.0, -80.0, 10.0), (0.0, 0.0, 0.0))
 REFERENCE_TO_RAS = rigidFrom(rotationFromVector([0.2, -0.1, 0.3]), [10, 20, 30])
 TIP = rigidFrom(np.eye(3), [0, 0, 150])
-
-
-@pytest.fixture
-def host():
-    host = startHost()
-    host.clear()
-    yield host
-    host.clear()
 
 
 def records(lateral=2.0, count=150):

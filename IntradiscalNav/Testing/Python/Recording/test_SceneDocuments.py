@@ -5,7 +5,6 @@ import pathlib
 
 import pytest
 
-from IntradiscalNavHeadless.SceneHost import startHost
 from IntradiscalNavLib.Recording.SceneDocuments import (
     ROLE_ATTRIBUTE,
     DocumentRole,
@@ -17,14 +16,6 @@ from IntradiscalNavLib.Recording.SceneDocuments import (
 from IntradiscalNavLib.Recording.SceneMigration import CURRENT_VERSION
 
 EXAMPLES = pathlib.Path(__file__).parent / "StoredScenes"
-
-
-@pytest.fixture
-def host():
-    host = startHost()
-    host.clear()
-    yield host
-    host.clear()
 
 
 def test_documentsSurviveTheBundle(host, tmp_path):

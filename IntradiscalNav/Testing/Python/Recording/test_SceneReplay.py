@@ -65,14 +65,6 @@ def recording(request, tmp_path):
     return folder
 
 
-@pytest.fixture
-def scene():
-    host = startHost()
-    host.clear()
-    yield host.scene
-    host.clear()
-
-
 @pytest.fixture(params=["raw", "sequences"])
 def replay(request, recording, scene):
     if request.param == "raw":

@@ -7,7 +7,6 @@ import pytest
 import slicer
 import vtk
 
-from IntradiscalNavHeadless.SceneHost import startHost
 from IntradiscalNavLib.Recording.RecordFormat import ImageRecord, PoseRecord, PoseValidity
 from IntradiscalNavLib.Recording.SceneDocuments import DocumentRole, readTable, storeDocument, storeTable
 from IntradiscalNavLib.Recording.SequenceExport import exportToSequences
@@ -19,14 +18,6 @@ from ProcedureLogLib.ProcedureEvent import EventKind
 from ProcedureLogLib.ProcedureStore import ProcedureStore
 
 RESOLUTION_SEC = 0.0005
-
-
-@pytest.fixture
-def host():
-    host = startHost()
-    host.clear()
-    yield host
-    host.clear()
 
 
 def fill(host, folder):

@@ -6,17 +6,8 @@ import numpy as np
 import pytest
 import slicer
 
-from IntradiscalNavHeadless.SceneHost import startHost
 from IntradiscalNavLib.Recording.RecordFormat import ImageRecord, PoseRecord, PoseValidity
 from IntradiscalNavLib.Recording.SequenceExport import VALIDITY_NAME, SequenceSpan, exportToSequences
-
-
-@pytest.fixture
-def host():
-    host = startHost()
-    host.clear()
-    yield host
-    host.clear()
 
 
 def pose(seed):

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from FusionRegistrationLib.RigidTransform import rigidFrom, rotationFromVector
-from IntradiscalNavHeadless.SceneHost import startHost
 from IntradiscalNavLib.Streaming.ConnectionDoctor import ConnectionDoctor, ExpectedDevice
 from IntradiscalNavLib.Streaming.ConnectorStream import ConnectorStream
 from IntradiscalNavLib.Streaming.LiveStream import LiveStream, isConnectorAvailable, openMessageStream
@@ -18,14 +17,6 @@ from IntradiscalNavLib.Streaming.ToolStatus import ToolState, ToolStatusMonitor,
 
 OK = {"TransformStatus": "OK", "TransformValid": "1"}
 EAGER = ToolStatusParameters(recoverSec=0.0, minRateHz=0.0)
-
-
-@pytest.fixture
-def scene():
-    host = startHost()
-    host.clear()
-    yield host.scene
-    host.clear()
 
 
 def pose(seed):

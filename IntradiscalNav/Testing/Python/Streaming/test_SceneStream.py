@@ -7,20 +7,11 @@ import numpy as np
 import pytest
 
 from FusionRegistrationLib.RigidTransform import invertRigid, rigidFrom, rotationFromVector
-from IntradiscalNavHeadless.SceneHost import startHost
 from IntradiscalNavLib.Streaming.OpenIGTLinkMessages import ImageMessage, TransformMessage
 from IntradiscalNavLib.Streaming.SceneStream import SceneStream
 from IntradiscalNavLib.Streaming.ToolStatus import ToolState, ToolStatusMonitor, ToolStatusParameters
 
 OK_METADATA = {"TransformStatus": "OK", "TransformValid": "1"}
-
-
-@pytest.fixture
-def scene():
-    host = startHost()
-    host.clear()
-    yield host.scene
-    host.clear()
 
 
 def randomRigid(rng):

@@ -4,23 +4,13 @@ import dataclasses
 import gc
 
 import numpy as np
-import pytest
 import vtk
 from vtkmodules.util.numpy_support import vtk_to_numpy
 
-from IntradiscalNavHeadless.SceneHost import startHost
 from IntradiscalNavLib.Guidance.DisplayedGuidance import NEEDLE, ToolLiveness, displayGuidance
 from IntradiscalNavLib.Views.DisplayNodes import NEEDLE_COLOR, PATH_COLOR, StrokeModel, StrokePalette
 from IntradiscalNavLib.Views.NumberOverlay import NumberOverlay
 from IntradiscalNavLib.Views.UltrasoundDisplay import UltrasoundDisplay, UltrasoundFrame
-
-
-@pytest.fixture
-def scene():
-    host = startHost()
-    host.clear()
-    yield host.scene
-    host.clear()
 
 
 def drawnIn(node):
