@@ -6,9 +6,11 @@ import uuid
 import slicer
 from slicer.i18n import tr as _
 
+from .AutomaticCopies import AutomaticCopies
 from .IntradiscalNavParameterNode import SequenceChoice
 from .NavigationRules import NavigationAction
-from .SceneStore import AutomaticCopies, procedureDocuments, storeLog, storeProcedure
+from .PathLine import endsOf, isLine
+from .SceneStore import procedureDocuments, storeLog
 
 
 class CaseKeeping:
@@ -45,8 +47,8 @@ class CaseKeeping:
         path = parameterNode.path
         if self.isGuiding:
             self._recordPlan(self.session.needles.active)
-        elif path is not None and path.GetNumberOfDefinedControlPoints() >= 2:
-            entry, target = slicer.util.arrayFromMarkupsControlPoints(path, world=True)[:2].tolist()
+        elif isLine(path):
+            entry, target = endsOf(path).tolist()
             chosen = parameterNode.plan
             name = f"{chosen.level.value} {chosen.side.value}"
             self.connection.recorder.recordPlan(name, f"disc {chosen.level.value}", entry, target)
@@ -126,10 +128,11 @@ class CaseKeeping:
 
     def saveScene(self, parameterNode):
         """Save the scene with recording, plan, registration, calibrations, log and report; only a whole new one replaces an older."""
+        from IntradiscalNavLib.Recording.DocumentCopies import restoreDocuments
         from IntradiscalNavLib.Recording.SequenceFill import replayingWhenSaved
 
         self._require(parameterNode, NavigationAction.Save)
-        storeProcedure(slicer.mrmlScene, procedureDocuments(self, parameterNode))
+        restoreDocuments(slicer.mrmlScene, procedureDocuments(self, parameterNode))
         storeLog(slicer.mrmlScene, self.procedureLog)
         self._unfilled = self.whyNot(parameterNode, NavigationAction.Fill)
         if not self._unfilled:

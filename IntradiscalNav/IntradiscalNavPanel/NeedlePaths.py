@@ -7,6 +7,8 @@ import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
+from .PathLine import endsOf, isLine
+
 PATH_ATTRIBUTE = "IntradiscalNav.NeedlePath"
 """Marks a line node (entry first) as the path of a needle; the value is the name of its target."""
 NAME_ATTRIBUTE = "IntradiscalNav.NeedleName"
@@ -41,11 +43,6 @@ class PlannedNeedle:
         return float(np.linalg.norm(np.subtract(self.targetRas, self.entryRas)))
 
 
-def isComplete(line):
-    """Whether a line node has both ends."""
-    return line is not None and line.GetNumberOfDefinedControlPoints() >= 2
-
-
 class NeedlePaths:
     """The list and the active one, which is the parameter `path`. `planned` is read anew from the scene at each call.
 
@@ -68,7 +65,7 @@ class NeedlePaths:
         """Every PlannedNeedle in the order of the scene: the marked lines, and `path` whether marked or not."""
         found, names = [], set()
         for line in slicer.util.getNodesByClass("vtkMRMLMarkupsLineNode"):
-            if isComplete(line) and (line.GetAttribute(PATH_ATTRIBUTE) is not None or line is parameterNode.path):
+            if isLine(line) and (line.GetAttribute(PATH_ATTRIBUTE) is not None or line is parameterNode.path):
                 needle = self._needleOf(line, parameterNode, names)
                 names.add(needle.name)
                 found.append(needle)
@@ -95,7 +92,7 @@ class NeedlePaths:
             whyNot = _("Needle {name} is {length:.0f} mm long, the calibrated one {calibrated:.0f} mm: calibrate its tip first.").format(
                 name=name, length=length, calibrated=plan.needleLengthMm
             )
-        entry, target = (tuple(point) for point in slicer.util.arrayFromMarkupsControlPoints(line, world=True)[:2].tolist())
+        entry, target = (tuple(point) for point in endsOf(line).tolist())
         if not whyNot and np.linalg.norm(np.subtract(target, entry)) < 1.0:
             whyNot = _("The path of needle {name} has no length: set entry and target apart.").format(name=name)
         return PlannedNeedle(line.GetID(), name, marked or f"disc {plan.level.value}", entry, target, length, whyNot)

@@ -4,28 +4,12 @@ import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
+from .PathLine import isLine, shows
 from .PathTexts import statusColor
 
 PATH_ATTRIBUTE = "IntradiscalNav.Path"
-SAME_POINT_MM = 0.05
-"""A line whose ends are this near to a path shows it."""
 OTHERS_OPACITY = 0.35
 UNCHECKED_COLOR = (0.5, 0.5, 0.5)
-
-
-def isLine(node):
-    """Whether a node is a line with both its ends placed."""
-    return node is not None and node.GetNumberOfDefinedControlPoints() >= 2
-
-
-def endsOf(node):
-    """(2, 3) RAS of a line: entry and target."""
-    return slicer.util.arrayFromMarkupsControlPoints(node, world=True)[:2]
-
-
-def shows(node, trajectory):
-    """Whether a line lies where a Trajectory does."""
-    return isLine(node) and bool(np.abs(endsOf(node) - [trajectory.entryRas, trajectory.targetRas]).max() < SAME_POINT_MM)
 
 
 class PathNodes:

@@ -11,7 +11,8 @@ from . import PathRules
 from .NavigationRules import NavigationAction
 from .NeedleMarks import markNeedles
 from .PathDocument import PathDocument, stampOf
-from .PathNodes import UNCHECKED_COLOR, PathNodes, endsOf, isLine, shows
+from .PathLine import endsOf, isLine, shows
+from .PathNodes import UNCHECKED_COLOR, PathNodes
 from .PathRules import PathAction
 from .PathTexts import comparisonRows, pathRow, statusColor
 from .PlanContexts import PlanContexts, evaluate

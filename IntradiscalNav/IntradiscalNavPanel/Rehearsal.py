@@ -12,6 +12,8 @@ import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
+from .PathLine import endsOf
+
 START_TIMEOUT_SEC = 60.0
 SEGMENTED = ("vertebra", "sacrum", "hip", "kidney", "aorta", "vena", "artery", "colon", "bowel", "autochthon", "iliopsoas", "skin")
 """What a segmentation program finds in a CT. Roots, dura and discs are left out: planning has to model them."""
@@ -129,7 +131,7 @@ class Rehearsal:
     def followPath(self, logic, parameterNode):
         """The simulated operator leads the needle along the planned path, by the registration as it is."""
         rasToReference = np.linalg.inv(logic.registrationFit().fromToTo)
-        points = slicer.util.arrayFromMarkupsControlPoints(parameterNode.path, world=True)[:2]
+        points = endsOf(parameterNode.path)
         entry, target = (rasToReference[:3, :3] @ point + rasToReference[:3, 3] for point in points)
         self.command(
             logic, "followPath", frame="Reference", entryMm=entry.tolist(), targetMm=target.tolist(), insertionSec=self.INSERTION_SEC

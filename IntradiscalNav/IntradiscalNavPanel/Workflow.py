@@ -5,6 +5,8 @@ import enum
 
 from slicer.i18n import tr as _
 
+from .PathLine import isLine
+
 
 class StepState(enum.Enum):
     Missing = "○"
@@ -86,7 +88,7 @@ def registerStep(verdict):
 def planStep(path, trajectory, doubt=""):
     """`path` is the line node, `trajectory` its evaluated Trajectory, or None for one drawn by hand; `doubt` is what else speaks against
     the plan."""
-    if path is None or path.GetNumberOfDefinedControlPoints() < 2:
+    if not isLine(path):
         return WorkflowStep(StepName.Plan, StepState.Missing, _("No path is planned."))
     if trajectory is None:
         return WorkflowStep(
