@@ -5,12 +5,13 @@ from __future__ import annotations
 import pathlib
 
 from IntradiscalNavHeadless.SceneHost import startHost
-from IntradiscalNavLib.Recording.CaseFolder import CaseFolder
+from IntradiscalNavLib.Recording.CaseFolder import CaseFolder, isCaseFolder
 from IntradiscalNavLib.Recording.DocumentCopies import DocumentCopies
 from IntradiscalNavLib.Recording.ForeignRecording import ENDINGS, readForeignRecording
 from IntradiscalNavLib.Recording.PerkTutorMetrics import TissueSurface
 from IntradiscalNavLib.Recording.ProcedureReview import ProcedureReview, reviewProcedure
 from IntradiscalNavLib.Recording.RecordedProcedure import RecordedProcedure, takeApart
+from IntradiscalNavLib.Recording.RecordFormat import MANIFEST_NAME
 from IntradiscalNavLib.Recording.RecordingReader import RecordingReader
 from IntradiscalNavLib.Recording.SceneReview import Documents, documentsOf, reviewNewestRecording, reviewRecording, reviewScene, tissueOf
 from IntradiscalNavLib.Recording.SequenceImport import readSequences
@@ -21,7 +22,7 @@ SCENE_ENDINGS = (".mrb", ".mrml")
 def isReviewable(path: pathlib.Path) -> bool:
     """Whether a file or folder is something to review."""
     if path.is_dir():
-        return (path / "case.json").is_file() or (path / "recording.json").is_file()
+        return isCaseFolder(path) or (path / MANIFEST_NAME).is_file()
     return path.name.lower().endswith((*SCENE_ENDINGS, *ENDINGS))
 
 
@@ -84,8 +85,8 @@ def _slicerSequence(path: pathlib.Path, notPlus: ValueError) -> RecordedProcedur
 
 def _reviewFolder(folder: pathlib.Path) -> tuple[ProcedureReview, RecordedProcedure]:
     """A case folder: the raw recording leads (full time stamps); what it lacks comes from the newest whole scene."""
-    case = CaseFolder(folder) if (folder / "case.json").is_file() else None
-    recordings = [folder] if (folder / "recording.json").is_file() else list(case.recordingFolders() if case else ())
+    case = CaseFolder(folder) if isCaseFolder(folder) else None
+    recordings = [folder] if (folder / MANIFEST_NAME).is_file() else list(case.recordingFolders() if case else ())
     scene = case.newestScene() if case else None
     documents: Documents = {}
     tissue: TissueSurface | None = None

@@ -40,8 +40,10 @@ class AfterProcedure:
             parent = parameterNode.lastCt.GetParentTransformNode()
             foreign = parent is not None and not parent.GetAttribute(LAST_CT_ATTRIBUTE)
             return _("The last CT lies under a transform: harden it, or take it off.") if foreign else ""
+        from IntradiscalNavLib.Recording.CaseFolder import begunRecordings
+
         other = parameterNode.replay.otherCase
-        if other == pathlib.Path() or not any(other.glob("recording-*/recording.json")):
+        if other == pathlib.Path() or not begunRecordings(other):
             return _("Choose the folder of another case with a recording first.")
         if self._logic.review.procedure is None:
             return _("Start the review of a procedure first.")
@@ -93,6 +95,7 @@ class AfterProcedure:
 
     def _needlePose(self, parameterNode):
         """NeedleTipToRas where the navigation had it last; None where nobody knows."""
+        from IntradiscalNavLib.Recording.CaseFolder import begunRecordings
         from IntradiscalNavLib.Recording.RecordedProcedure import takeApart
         from IntradiscalNavLib.Recording.RecordingReader import RecordingReader
 
@@ -102,8 +105,8 @@ class AfterProcedure:
         recorded = review.recorded
         if recorded is None:
             case = review.caseFolder(parameterNode)
-            folders = sorted(case.glob("recording-*/recording.json")) if case is not None else []
-            recorded = takeApart(RecordingReader(folders[-1].parent, withPixels=False)) if folders else None
+            folders = begunRecordings(case) if case is not None else ()
+            recorded = takeApart(RecordingReader(folders[-1], withPixels=False)) if folders else None
         try:
             _times, poses, valid = recorded.toolTipToRas() if recorded is not None else ((), (), ())
         except LookupError:

@@ -56,10 +56,12 @@ class CaseReviewing:
 
     def caseFolder(self, parameterNode):
         """Folder of the case: the one in the parameter node, else, where that is gone, the one the scene was loaded from; or None."""
+        from IntradiscalNavLib.Recording.CaseFolder import isCaseFolder
+
         # The address stays when a scene is closed: only that of a scene that was loaded says where its case is.
         url = slicer.mrmlScene.GetURL() if self._isSaved() else ""
         candidates = [parameterNode.caseFolder, *([pathlib.Path(url).parent] if url else [])]
-        return next((folder for folder in candidates if folder != pathlib.Path() and (folder / "case.json").is_file()), None)
+        return next((folder for folder in candidates if folder != pathlib.Path() and isCaseFolder(folder)), None)
 
     def _isSaved(self):
         try:
@@ -69,12 +71,13 @@ class CaseReviewing:
 
     def sources(self, parameterNode):
         """ReviewSources: the sequences of the scene first, then the raw recordings of the case, newest first."""
+        from IntradiscalNavLib.Recording.CaseFolder import begunRecordings
         from IntradiscalNavLib.Recording.SequenceImport import sequenceBrowsers
 
         found = [ReviewSource(_("recording in the scene"), None)] if sequenceBrowsers(slicer.mrmlScene) else []
         case = self.caseFolder(parameterNode)
-        folders = sorted(case.glob("recording-*/recording.json"), reverse=True) if case is not None else ()
-        return (*found, *(ReviewSource(path.parent.name, path.parent) for path in folders))
+        folders = begunRecordings(case) if case is not None else ()
+        return (*found, *(ReviewSource(folder.name, folder) for folder in reversed(folders)))
 
     # --- begin and end
 

@@ -110,11 +110,13 @@ def _whyNotSave(logic, parameterNode):
 
 
 def _whyNotFill(logic, parameterNode):
+    from IntradiscalNavLib.Recording.CaseFolder import begunRecordings
+
     if logic.review.isOn:
         return _("A saved procedure is being reviewed: leave the review first.")
     why = _whyNotSave(logic, parameterNode)
     folder = parameterNode.caseFolder
-    if not why and not any(folder.glob("recording-*/recording.json")):
+    if not why and not begunRecordings(folder):
         why = _("Nothing was recorded in this case yet.")
     return why
 

@@ -35,9 +35,11 @@ def whyLive(logic):
 
 
 def _whyNotOpen(review, logic, parameterNode):
+    from IntradiscalNavLib.Recording.CaseFolder import isCaseFolder
+
     why = whyLive(logic)
     folder = parameterNode.caseFolder
-    if not why and (folder == pathlib.Path() or not (folder / "case.json").is_file()):
+    if not why and (folder == pathlib.Path() or not isCaseFolder(folder)):
         why = _("Choose the folder of a case first.")
     return why
 

@@ -10,10 +10,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from IntradiscalNavLib.Recording.RecordFormat import MANIFEST_NAME
 from TranslatedText.Translation import tr as _
 
 AUTOSAVE_INTERVAL_SEC = 60.0
 KEPT_AUTOSAVES = 2
+MARKER_NAME = "case.json"
+"""Says what the folder is."""
 LEFTOVER_SEC = 24 * 3600.0
 
 SaveScene = Callable[[pathlib.Path], None]
@@ -43,7 +46,7 @@ class CaseFolder:
         self._removeLeftovers()
         self._lastAutosaveSec = float("-inf")
         self._lastSceneTime = -1
-        marker = self.folder / "case.json"
+        marker = self.folder / MARKER_NAME
         if not marker.exists():
             marker.write_text(json.dumps({"format": "IntradiscalNav case", "version": 1}) + "\n", encoding="utf-8")
 
@@ -115,6 +118,16 @@ class CaseFolder:
     def _newestName(self) -> str:
         newest = self.newestScene()
         return "none" if newest is None else newest.name
+
+
+def isCaseFolder(folder: pathlib.Path) -> bool:
+    """Whether a folder is that of a case; nothing is made."""
+    return (folder / MARKER_NAME).is_file()
+
+
+def begunRecordings(folder: pathlib.Path) -> tuple[pathlib.Path, ...]:
+    """Folders of the recordings of a case that can be read (their manifest is written), oldest first; nothing is made."""
+    return tuple(sorted(manifest.parent for manifest in folder.glob(f"recording-*/{MANIFEST_NAME}")))
 
 
 def replaceWhole(path: pathlib.Path, save: SaveScene) -> None:

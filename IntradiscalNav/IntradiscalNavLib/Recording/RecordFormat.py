@@ -23,6 +23,7 @@ import numpy.typing as npt
 from TranslatedText.Translation import tr as _
 
 FORMAT_VERSION = 1
+MANIFEST_NAME = "recording.json"
 FILE_HEADER = struct.Struct("<4sHHQ")  # mark, version, reserved, Unix ns of creation
 FILE_MARK = b"INRC"
 RECORD_HEADER = struct.Struct("<4sBBHQI")  # mark, kind, flags, stream, time ns, payload bytes; CRC-32 follows

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from IntradiscalNavLib.Recording.RecordFormat import (
     CRC,
     FILE_HEADER,
+    MANIFEST_NAME,
     MAXIMUM_PAYLOAD_BYTES,
     RECORD_HEADER,
     RECORD_MARK,
@@ -19,7 +20,6 @@ from IntradiscalNavLib.Recording.RecordFormat import (
     checkFileHeader,
     decodeRecord,
 )
-from IntradiscalNavLib.Recording.RecordingWriter import MANIFEST_NAME
 from TranslatedText.Translation import tr as _
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from IntradiscalNavLib.Recording.RecordFormat import (
+    MANIFEST_NAME,
     ImageRecord,
     PoseRecord,
     PoseValidity,
@@ -27,7 +28,6 @@ from IntradiscalNavLib.Recording.RecordFormat import (
 )
 from TranslatedText.Translation import tr as _
 
-MANIFEST_NAME = "recording.json"
 DROPPED_EVENT = "Dropped"
 """Event that says how many images and poses were lost up to its time."""
 _CLOCK_JUMP_SEC = 0.5
