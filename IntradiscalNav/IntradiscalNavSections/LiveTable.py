@@ -1,6 +1,6 @@
 """A table that is shown many times a second: only what has changed is written, and its place and selection stay."""
 
-from ScriptedPanel.PanelTables import prepareTable
+from ScriptedPanel.PanelTables import markColor, prepareTable
 
 MOST_ROWS = 8
 """More rows than this are scrolled."""
@@ -60,12 +60,9 @@ class LiveTable:
 
     @staticmethod
     def _mark(item, color):
-        """A coloured square before the name: it is seen on light and on dark panels, and words say the same."""
         import qt
 
         if color is None:
             item.setIcon(qt.QIcon())
-            return
-        picture = qt.QPixmap(12, 12)
-        picture.fill(qt.QColor(*(round(255 * value) for value in color)))
-        item.setIcon(qt.QIcon(picture))
+        else:
+            markColor(item, color)

@@ -5,11 +5,9 @@ from IntradiscalNavPanel.NavigationRules import NavigationAction
 from IntradiscalNavPanel.PathRules import PathAction
 from IntradiscalNavPanel.PathTexts import rowHeaders
 from ScriptedPanel.ActionButtons import ActionButtons
-from ScriptedPanel.PanelTables import fillTable, prepareTable
+from ScriptedPanel.PanelTables import fillTable, markColor, prepareTable
 from slicer import vtkMRMLMarkupsNode
 from slicer.i18n import tr as _
-
-SWATCH_PIXELS = 10
 
 
 class PathsSection:
@@ -155,15 +153,11 @@ class PathsSection:
         self._markSelected()
 
     def _fillRow(self, index, row):
-        import qt
-
         for column, text in enumerate(row.cells):
             item = self.ui.pathsTable.item(index, column)
             item.setText(text)
             item.setToolTip(row.toolTip)
-        swatch = qt.QPixmap(SWATCH_PIXELS, SWATCH_PIXELS)
-        swatch.fill(qt.QColor(*(round(255 * part) for part in row.color)))
-        self.ui.pathsTable.item(index, 0).setIcon(qt.QIcon(swatch))
+        markColor(self.ui.pathsTable.item(index, 0), row.color)
 
     def _markSelected(self):
         selected = next((index for index, row in enumerate(self._rows) if row.isSelected), None)
