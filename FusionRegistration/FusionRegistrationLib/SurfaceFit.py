@@ -81,6 +81,11 @@ class SurfaceFit:
         """The transform under the name paired-point fits give it."""
         return self.referenceToRas
 
+    @property
+    def centerTo(self) -> FloatArray:
+        """The place that the covariance refers to, under the name paired-point fits give it."""
+        return self.centreRas
+
     def targetError(self, targetRas: npt.ArrayLike) -> TargetError:
         """Predicted error at a point in RAS (mm)."""
         return targetError(self.covariance, self.centreRas, targetRas)

@@ -42,9 +42,8 @@ def tipErrorModel(fit, patientTracked):
 
     if fit is None:
         return TipErrorModel()
-    center = fit.centerTo if hasattr(fit, "centerTo") else fit.centreRas
     return TipErrorModel(
-        registration=RegistrationCovariance(fit.covariance, center),
+        registration=RegistrationCovariance(fit.covariance, fit.centerTo),
         referenceNoise=SensorNoise() if patientTracked else None,
         referenceOriginRas=fit.fromToTo[:3, 3] if patientTracked else None,
     )

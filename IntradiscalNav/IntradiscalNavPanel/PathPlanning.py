@@ -64,7 +64,7 @@ class PathPlanning:
         fit = self.registrationFit()
         if fit is None:
             return None
-        return RegistrationUncertainty(getattr(fit, "centerTo", getattr(fit, "centreRas", None)), fit.covariance)
+        return RegistrationUncertainty(fit.centerTo, fit.covariance)
 
     def keepOuts(self):
         """KeepOutBoxes on the skin: the marker plate, where Fusion Registration knows its definition and has a registration.
