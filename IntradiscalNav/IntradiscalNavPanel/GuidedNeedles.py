@@ -49,14 +49,15 @@ class GuidedNeedles:
 
     def attach(self, session):
         """Follow the needles in this session."""
+        self._session = session
+        session.needles.onSwitch(lambda switch: self._watchStructures(switch.toNeedle))
+        self._watchStructures(session.needles.active.name)
+
+    def _watchStructures(self, needleName):
+        """The structures at risk are those beside the path of this needle."""
         from IntradiscalNavLib.Guidance.StructureClearance import StructureSet
 
-        def take(switch):
-            session.structures = StructureSet(self._structures[switch.toNeedle])
-
-        self._session = session
-        session.needles.onSwitch(take)
-        session.structures = StructureSet(self._structures[session.needles.active.name])
+        self._session.structures = StructureSet(self._structures[needleName])
 
     def follow(self, nowSec):
         """Take up what has changed; paths are read twice a second, the choice of the active one at every call."""
@@ -93,9 +94,7 @@ class GuidedNeedles:
         self._refused.pop(needle.name, None)
         active = self._session.needles.active
         if active is not None and active.name == needle.name:
-            from IntradiscalNavLib.Guidance.StructureClearance import StructureSet
-
-            self._session.structures = StructureSet(self._structures[needle.name])
+            self._watchStructures(needle.name)
         self._noted(needle, isNew)
 
     def _take(self, needle):
