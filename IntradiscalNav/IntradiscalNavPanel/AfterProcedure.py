@@ -7,6 +7,8 @@ import slicer
 from FusionRegistrationPanel.FusionRegistrationLogic import ijkToRasOf
 from slicer.i18n import tr as _
 
+from .ActionOwner import ActionOwner
+
 LAST_CT_ATTRIBUTE = "IntradiscalNav.LastCt"
 """Of the transform node that shows the last CT in the planning CT."""
 
@@ -18,7 +20,7 @@ class AfterAction(enum.Enum):
     Compare = "compare"
 
 
-class AfterProcedure:
+class AfterProcedure(ActionOwner):
     """Held by the logic as `after`.
 
     logic.after.checkLastCt(parameterNode).metrics()
@@ -48,11 +50,6 @@ class AfterProcedure:
         if self._logic.review.procedure is None:
             return _("Start the review of a procedure first.")
         return ""
-
-    def _require(self, parameterNode, action):
-        why = self.whyNot(parameterNode, action)
-        if why:
-            raise ValueError(why)
 
     def checkLastCt(self, parameterNode):
         """Register the last CT, look for the needle, measure the gas; keeps the numbers in the scene and notes them in the log.

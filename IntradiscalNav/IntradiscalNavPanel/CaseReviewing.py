@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import slicer
 from slicer.i18n import tr as _
 
+from .ActionOwner import ActionOwner
 from .ReviewRules import ReviewAction, whyNot
 from .SceneStore import isSavedProcedure
 
@@ -21,7 +22,7 @@ class ReviewSource:
     folder: pathlib.Path | None
 
 
-class CaseReviewing:
+class CaseReviewing(ActionOwner):
     """Held by the logic as `review`.
 
     review.start(parameterNode)
@@ -46,11 +47,6 @@ class CaseReviewing:
     def whyNot(self, parameterNode, action):
         """Why a ReviewAction can't be done now; empty if it can."""
         return whyNot(self, self._logic, parameterNode, action)
-
-    def _require(self, parameterNode, action):
-        why = self.whyNot(parameterNode, action)
-        if why:
-            raise ValueError(why)
 
     # --- what there is to review
 

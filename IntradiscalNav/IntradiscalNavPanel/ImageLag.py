@@ -5,6 +5,8 @@ import enum
 import numpy as np
 from slicer.i18n import tr as _
 
+from .ActionOwner import ActionOwner
+
 LONGEST_SEC = 60.0
 PROBE = "ProbeTo"
 
@@ -15,7 +17,7 @@ class LagAction(enum.Enum):
     Measure = "start"
 
 
-class ImageLag:
+class ImageLag(ActionOwner):
     """`start`, move the probe up and down over a flat echo for ten seconds, `finish`. `text` tells where it stands."""
 
     def __init__(self, logic):
@@ -33,9 +35,7 @@ class ImageLag:
 
     def start(self, parameterNode):
         """Begin to collect."""
-        why = self.whyNot(parameterNode, LagAction.Measure)
-        if why:
-            raise ValueError(why)
+        self._require(parameterNode, LagAction.Measure)
         self._clear()
         self.isMeasuring = True
         self.text = _("Move the probe up and down over a flat echo for ten seconds, then press again.")

@@ -13,6 +13,7 @@ from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
 from . import Workflow
+from .ActionOwner import ActionOwner
 from .AfterProcedure import AfterProcedure
 from .CaseKeeping import CaseKeeping
 from .CaseReviewing import CaseReviewing
@@ -32,7 +33,7 @@ FIXED_SENSORS = ("PlateToTracker", "TableToTracker")
 """Sensors fixed beside the reference: if their distance from it changes, the tracker's field is distorted or one came loose."""
 
 
-class IntradiscalNavLogic(PathPlanning, Guiding, CaseKeeping, ScriptedLoadableModuleLogic):
+class IntradiscalNavLogic(PathPlanning, Guiding, CaseKeeping, ActionOwner, ScriptedLoadableModuleLogic):
     """Connection, plan, guidance and recording of one procedure.
 
     logic = IntradiscalNavLogic()
@@ -91,11 +92,6 @@ class IntradiscalNavLogic(PathPlanning, Guiding, CaseKeeping, ScriptedLoadableMo
     def whyNot(self, parameterNode, action):
         """Why a NavigationAction can't be done now; empty if it can."""
         return whyNot(self, parameterNode, action)
-
-    def _require(self, parameterNode, action):
-        why = self.whyNot(parameterNode, action)
-        if why:
-            raise ValueError(why)
 
     # --- connect and calibrate
 

@@ -5,6 +5,7 @@ import enum
 from FusionRegistrationPanel.FusionRegistrationLogic import ijkToRasOf
 from slicer.i18n import tr as _
 
+from .ActionOwner import ActionOwner
 from .NavigationRules import NavigationAction
 
 
@@ -15,7 +16,7 @@ class LevelAction(enum.Enum):
     Confirm = "confirm"
 
 
-class LevelCheck:
+class LevelCheck(ActionOwner):
     """Held by the logic as `logic.level`. The confirmation is kept in the scene and holds for one level of one anatomy."""
 
     def __init__(self, logic):
@@ -81,9 +82,7 @@ class LevelCheck:
 
         :raises ValueError: while the evidence wasn't shown
         """
-        why = self.whyNot(parameterNode, LevelAction.Confirm)
-        if why:
-            raise ValueError(why)
+        self._require(parameterNode, LevelAction.Confirm)
         parameterNode.confirmedLevel = self._key(parameterNode)
         self._logic.log("REMARK", _("level {level} confirmed").format(level=parameterNode.plan.level.value))
 

@@ -7,6 +7,7 @@ import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
+from .ActionOwner import ActionOwner
 from .PathLine import endsOf, isLine
 
 PATH_ATTRIBUTE = "IntradiscalNav.NeedlePath"
@@ -43,7 +44,7 @@ class PlannedNeedle:
         return float(np.linalg.norm(np.subtract(self.targetRas, self.entryRas)))
 
 
-class NeedlePaths:
+class NeedlePaths(ActionOwner):
     """The list and the active one, which is the parameter `path`. `planned` is read anew from the scene at each call.
 
     logic.needles.add(lineNode, "facet L4-L5 left")
@@ -117,9 +118,7 @@ class NeedlePaths:
 
     def activateNext(self, parameterNode):
         """The next needle that can be guided, round to the first."""
-        why = self.whyNot(parameterNode, NeedleAction.Next)
-        if why:
-            raise ValueError(why)
+        self._require(parameterNode, NeedleAction.Next)
         names = [needle.name for needle in self._usable(parameterNode)]
         active = self.active(parameterNode)
         index = names.index(active.name) + 1 if active is not None and active.name in names else 0

@@ -8,6 +8,8 @@ import slicer
 from FusionRegistrationPanel.FusionRegistrationLogic import ijkToRasOf
 from slicer.i18n import tr as _
 
+from .ActionOwner import ActionOwner
+
 
 class PlanOutputAction(enum.Enum):
     """What can be asked of PlanOutput; the value is the name of its method."""
@@ -15,7 +17,7 @@ class PlanOutputAction(enum.Enum):
     Write = "write"
 
 
-class PlanOutput:
+class PlanOutput(ActionOwner):
     """Held by the logic as `logic.planOutput`."""
 
     def __init__(self, logic):
@@ -40,9 +42,7 @@ class PlanOutput:
         """
         from IntradiscalNavLib.Planning.PlanSerialization import trajectoriesToCsv
 
-        why = self.whyNot(parameterNode, PlanOutputAction.Write)
-        if why:
-            raise ValueError(why)
+        self._require(parameterNode, PlanOutputAction.Write)
         paths = self._pathsActiveFirst(parameterNode)
         folder = pathlib.Path(parameterNode.planFolder)
         folder.mkdir(parents=True, exist_ok=True)

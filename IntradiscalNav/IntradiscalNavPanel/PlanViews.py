@@ -5,6 +5,8 @@ import enum
 import slicer
 from slicer.i18n import tr as _
 
+from .ActionOwner import ActionOwner
+
 
 class PlanViewsAction(enum.Enum):
     """What can be asked of PlanViews; the value is the name of its method."""
@@ -12,7 +14,7 @@ class PlanViewsAction(enum.Enum):
     Show = "show"
 
 
-class PlanViews:
+class PlanViews(ActionOwner):
     """Held by the logic as `logic.planViews`. The views are those of the navigation layout; guidance moves them while it runs."""
 
     def __init__(self, logic):
@@ -38,9 +40,7 @@ class PlanViews:
 
         :raises ValueError: when there is no evaluated path, or there are no such views
         """
-        why = self.whyNot(parameterNode, PlanViewsAction.Show)
-        if why:
-            raise ValueError(why)
+        self._require(parameterNode, PlanViewsAction.Show)
         if self._logic.layoutHost is not None:
             self._logic.layoutHost.showLayout()
         nodes = _sliceNodes()

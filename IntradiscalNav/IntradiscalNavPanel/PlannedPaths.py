@@ -8,6 +8,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from . import PathRules
+from .ActionOwner import ActionOwner
 from .NavigationRules import NavigationAction
 from .NeedleMarks import markNeedles
 from .PathDocument import PathDocument, stampOf
@@ -19,7 +20,7 @@ from .PlanContexts import PlanContexts, evaluate
 from .SessionNeedles import SessionNeedles
 
 
-class PlannedPaths:
+class PlannedPaths(ActionOwner):
     """Held by the logic as `logic.paths`. The scene keeps the book, so that a reopened scene shows the same paths.
 
     logic.plan(parameterNode)
@@ -60,11 +61,6 @@ class PlannedPaths:
 
     def whyNotPlan(self, parameterNode):
         return self._logic.whyNot(parameterNode, NavigationAction.Plan)
-
-    def _require(self, parameterNode, action):
-        why = self.whyNot(parameterNode, action)
-        if why:
-            raise ValueError(why)
 
     # --- what is there
 

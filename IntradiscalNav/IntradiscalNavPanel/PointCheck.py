@@ -6,6 +6,8 @@ import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
+from .ActionOwner import ActionOwner
+
 REACH_MM = 25.0
 """A tip farther than this from every known point isn't touching one."""
 
@@ -16,7 +18,7 @@ class CheckAction(enum.Enum):
     CheckPoint = "checkPoint"
 
 
-class PointCheck:
+class PointCheck(ActionOwner):
     """Known points are those of Fusion Registration. `text` tells the last result."""
 
     def __init__(self, logic):
@@ -72,9 +74,7 @@ class PointCheck:
         :raises ValueError: when it can't be done, or no tip is near a known point
         """
         logic = self._logic
-        why = self.whyNot(parameterNode, CheckAction.CheckPoint)
-        if why:
-            raise ValueError(why)
+        self._require(parameterNode, CheckAction.CheckPoint)
         from FusionRegistrationLib.RegistrationVerification import verifyRegistration
 
         registration, fit = logic.registration.getParameterNode(), logic.registrationFit()

@@ -6,6 +6,8 @@ import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
+from .ActionOwner import ActionOwner
+
 MAP_ATTRIBUTE = "IntradiscalNav.SkinMap"
 COLOR_COUNT = 256
 OUT_OF_REACH, NO_LEGAL_PATH, FIRST_LEGAL = 0, 1, 2
@@ -22,7 +24,7 @@ class SkinMapAction(enum.Enum):
     Show = "show"
 
 
-class SkinMap:
+class SkinMap(ActionOwner):
     """Held by the logic as `logic.skinMap`."""
 
     def __init__(self, logic):
@@ -55,9 +57,7 @@ class SkinMap:
         """
         from IntradiscalNavLib.Planning.FeasibilityMap import feasibilityMap
 
-        why = self.whyNot(parameterNode, SkinMapAction.Show)
-        if why:
-            raise ValueError(why)
+        self._require(parameterNode, SkinMapAction.Show)
         plan = self._logic.paths.lastPlan
         side = next(iter(plan.contexts))
         polyData = _colored(feasibilityMap(plan.contexts[side], plan.searches[side]), parameterNode.skinMapShows.value)
