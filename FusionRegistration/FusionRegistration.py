@@ -104,7 +104,7 @@ class FusionRegistrationWidget(ModulePanel):
         parameterNode, wanted = self._parameterNode, {}
         if parameterNode is not None:
             points = [node for node in (parameterNode.ctPoints, parameterNode.referencePoints) if node is not None]
-            wanted.update({(node.GetID(), event): (node, self.showPoints) for node in points for event in POINT_EVENTS})
+            wanted.update({(node.GetID(), event): (node, self.onPointsMoved) for node in points for event in POINT_EVENTS})
             others = [parameterNode.stylusTip, parameterNode.surface.bonePoints, parameterNode.knownPoints]
             others = [node for node in others if node is not None]
             wanted.update({(node.GetID(), vtk.vtkCommand.ModifiedEvent): (node, self.updateButtons) for node in others})
@@ -120,13 +120,14 @@ class FusionRegistrationWidget(ModulePanel):
 
     def update(self, caller=None, event=None):
         self.observeNodes()
-        self.updateButtons()
         try:
             if self._parameterNode is not None:
                 self.logic.updateDisplay(self._parameterNode)
             self.showResult()
         except ValueError as error:  # what the scene keeps is damaged
             self.ui.verdictLabel.text = f"△ {error}"
+        finally:
+            self.updateButtons()
 
     def updateButtons(self, caller=None, event=None):
         self._buttons.update(self._parameterNode)
@@ -179,10 +180,14 @@ class FusionRegistrationWidget(ModulePanel):
         self.ui.verificationTable.resizeColumnsToContents()
         self.ui.verificationTable.visible = bool(rows)
 
-    def showPoints(self, caller=None, event=None):
-        """The table of points, and what is wrong with them; also after a point was moved or removed by hand."""
-        if self._parameterNode is None:
-            return
+    def onPointsMoved(self, caller, event):
+        """A point was moved or removed by hand."""
+        if self._parameterNode is not None:
+            self.showPoints()
+            self.updateButtons()
+
+    def showPoints(self):
+        """The table of points, and what is wrong with them."""
         self._rows = self.logic.pointRows(self._parameterNode)
         longest = max((row.residualMm for row in self._rows if row.residualMm is not None), default=0.0)
         texts, toolTips = [], []
@@ -197,7 +202,7 @@ class FusionRegistrationWidget(ModulePanel):
         problems = self.logic.pointProblems(self._parameterNode)
         self.ui.problemsLabel.text = "\n".join(f"△ {problem.message}" for problem in problems)
         self.ui.problemsLabel.visible = bool(problems)
-        self.onPointChosen()
+        self.noteChosenPoint()
 
     @staticmethod
     def _rowToolTip(row):
@@ -211,10 +216,13 @@ class FusionRegistrationWidget(ModulePanel):
         return "\n".join(told)
 
     def onPointChosen(self):
+        self.noteChosenPoint()
+        self.updateButtons()
+
+    def noteChosenPoint(self):
         row = self.ui.residualsTable.currentRow()
         chosen = 0 <= row < len(self._rows) and bool(self.ui.residualsTable.selectedItems())
         self.logic.chosenPoint = self._rows[row].index if chosen else None
-        self.updateButtons()
 
     def showActionResult(self, action, result):
         if action in (RegistrationAction.NeedleData, RegistrationAction.CheckProbe):
